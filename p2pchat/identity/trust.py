@@ -1,0 +1,121 @@
+"""Trust in a contact's key, as pure decisions (protocol.md §3.6).
+
+``verified`` (a person compared the safety number) is not ``trusted`` (pinned on first contact)
+is not ``authenticated`` (a signature and a tag passed). This module holds the first two; the
+handshake does the third. Nothing here stores or asks: the caller keeps the record and the words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from p2pchat.errors import TrustError
+
+
+class Trust(StrEnum):
+    """What the person decided, or still has to decide, about a contact."""
+
+    REQUEST = "request"
+    """A stranger asks; nothing is accepted yet."""
+    UNVERIFIED = "unverified"
+    """Pinned on first contact or taken from a link; no safety number compared."""
+    VERIFIED = "verified"
+    """A person compared the safety number."""
+    CHANGED = "changed"
+    """Another identity answered at this contact's address; the person must decide."""
+    BLOCKED = "blocked"
+    """Refused; learns nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """What is remembered of one contact's key.
+
+    Attributes:
+        identity: Pinned 32-byte Ed25519 key.
+        trust: The person's decision.
+        offered: The 32-byte key that appeared instead, while ``trust`` is ``CHANGED``.
+    """
+
+    identity: bytes
+    trust: Trust
+    offered: bytes | None = None
+
+
+def on_wrong_identity(pin: Pin, presented: bytes) -> Pin:
+    """Record that ``presented`` answered where the pinned identity was expected (R-3.6.3).
+
+    A blocked contact and a request stay as they are: there is no conversation to protect.
+    """
+    if presented == pin.identity or pin.trust in (Trust.BLOCKED, Trust.REQUEST):
+        return pin
+    return Pin(pin.identity, Trust.CHANGED, presented)
+
+
+def on_accept(pin: Pin) -> Pin:
+    """The person accepts: a request becomes a contact, an offered key becomes the pinned one.
+
+    The new key starts unverified: the earlier comparison was of the other key (R-3.6.4).
+    """
+    match pin.trust:
+        case Trust.REQUEST | Trust.BLOCKED:
+            return Pin(pin.identity, Trust.UNVERIFIED)
+        case Trust.CHANGED:
+            if pin.offered is None:
+                raise TrustError("no new key is known for this contact")
+            return Pin(pin.offered, Trust.UNVERIFIED)
+        case Trust.UNVERIFIED | Trust.VERIFIED:
+            return pin
+
+
+def on_keep(pin: Pin) -> Pin:
+    """The person keeps the pinned key and dismisses the offered one; it is unverified again."""
+    if pin.trust is Trust.CHANGED:
+        return Pin(pin.identity, Trust.UNVERIFIED)
+    return pin
+
+
+def on_verified(pin: Pin) -> Pin:
+    """The person compared the safety number of the pinned key and it agreed (R-3.6.5).
+
+    Raises:
+        TrustError: Another key is offered or the contact is blocked or only a request: deciding
+            that comes first.
+    """
+    match pin.trust:
+        case Trust.UNVERIFIED | Trust.VERIFIED:
+            return replace(pin, trust=Trust.VERIFIED)
+        case Trust.CHANGED:
+            raise TrustError("the contact's key has changed; accept or refuse the new key first")
+        case Trust.REQUEST:
+            raise TrustError("accept the request first")
+        case Trust.BLOCKED:
+            raise TrustError("the contact is blocked")
+
+
+def on_block(pin: Pin) -> Pin:
+    """The person blocks the contact."""
+    return Pin(pin.identity, Trust.BLOCKED)
+
+
+def require_sendable(pin: Pin) -> None:
+    """Return only if messages may be composed to this contact (R-3.6.6).
+
+    Raises:
+        TrustError: Changed, blocked, or only a request.
+    """
+    match pin.trust:
+        case Trust.UNVERIFIED | Trust.VERIFIED:
+            return
+        case Trust.CHANGED:
+            raise TrustError("the contact's key has changed; accept or refuse the new key first")
+        case Trust.REQUEST:
+            raise TrustError("accept the request first")
+        case Trust.BLOCKED:
+            raise TrustError("the contact is blocked")
+
+
+def may_converse(pin: Pin) -> bool:
+    """Tell whether a session with the pinned identity is allowed at all."""
+    return pin.trust in (Trust.UNVERIFIED, Trust.VERIFIED, Trust.CHANGED)

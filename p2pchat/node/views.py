@@ -1,0 +1,123 @@
+"""What the node shows of itself to rpc, cli and tui: plain values, ready to be printed.
+
+Every string that came from a peer has passed ``p2pchat.sanitize``; everything else is ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pchat.identity.trust import Trust
+from p2pchat.store.ports import DeliveryState, Direction
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """The node as a whole; ``listen`` holds the bound ``host:port`` addresses."""
+
+    version: str
+    peer_id: str
+    listen: tuple[str, ...]
+    contacts_online: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityView:
+    """Ourselves: name, peer id, and a contact link with the addresses of this moment."""
+
+    name: str
+    peer_id: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactView:
+    """One contact as the person sees it.
+
+    Attributes:
+        contact: Local name, the handle in every call.
+        name: The same, for display.
+        peer_id: Of the pinned identity.
+        trust: The person's decision.
+        online: An authenticated connection is open now.
+        post_quantum: That connection, or the last one, was hybrid.
+        unread: Messages not seen yet.
+        note: What a stranger wrote.
+        addresses: Where it is dialled.
+        offline_reason: Why it is not reachable, in plain words; empty while online.
+        offered_peer_id: While ``trust`` is ``changed``: the identity that appeared instead.
+        verified_at_ms: When the safety number was compared, or None.
+    """
+
+    contact: str
+    name: str
+    peer_id: str
+    trust: Trust
+    online: bool
+    post_quantum: bool
+    unread: int
+    note: str
+    addresses: tuple[str, ...]
+    offline_reason: str
+    offered_peer_id: str | None
+    verified_at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """One message; ``message_id`` is 32 hexadecimal digits."""
+
+    contact: str
+    message_id: str
+    direction: Direction
+    text: str
+    sent_at_ms: int
+    state: DeliveryState
+    reason: str
+
+
+# --- Notifications, past tense ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """A new message of a contact is stored."""
+
+    message: MessageView
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStateChanged:
+    """An outgoing message moved on; ``reason`` says why it failed or waits."""
+
+    contact: str
+    message_id: str
+    state: DeliveryState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChanged:
+    """Presence, trust or address of a contact changed."""
+
+    contact: ContactView
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRequested:
+    """A stranger asks to be accepted."""
+
+    contact: ContactView
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRestarted:
+    """The encrypted session with a contact was made anew (``cause``); nothing is lost."""
+
+    contact: str
+    cause: str
+
+
+NodeEvent = (
+    MessageArrived | MessageStateChanged | ContactChanged | ContactRequested | SessionRestarted
+)

@@ -1,0 +1,212 @@
+"""What the node needs of a store, as protocols; ``database`` is the one implementation.
+
+A unit of work is a function of a ``Transaction``. The store runs units on its own thread, joins
+those that wait into one durable commit, and completes their futures only after it: an awaited
+``write`` is on the disk. A unit that raises is undone alone and its error is delivered to its
+caller; the others of the group still commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from p2pchat.crypto.secret import Secret
+from p2pchat.identity.trust import Pin
+
+T = TypeVar("T")
+
+
+class Direction(StrEnum):
+    """Who wrote a message."""
+
+    IN = "in"
+    OUT = "out"
+
+
+class DeliveryState(StrEnum):
+    """How far a message came; incoming ones are ``DELIVERED`` until ``READ``."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRecord:
+    """The profile's own secrets, kept only inside the encrypted database.
+
+    Attributes:
+        name: The person's own name.
+        signing_seed: Ed25519 seed, 32 bytes.
+        static_private: X25519 static private key, 32 bytes.
+        certificate: The static key's certificate, as signed.
+    """
+
+    name: str
+    signing_seed: Secret
+    static_private: Secret
+    certificate: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRecord:
+    """One contact. ``contact_id`` is 0 until stored.
+
+    Attributes:
+        name: Local name, unique regardless of case.
+        pin: Identity key and trust.
+        addresses: ``host:port`` hints for dialling.
+        note: What a stranger wrote with the request.
+        certificate_generation: Highest seen; a lower one is refused as rolled back.
+        added_at_ms: Wall clock.
+        verified_at_ms: Wall clock of the last comparison, or None.
+        unread: Incoming messages not yet seen.
+        post_quantum: The last handshake was hybrid.
+    """
+
+    contact_id: int
+    name: str
+    pin: Pin
+    addresses: tuple[str, ...] = ()
+    note: str = ""
+    certificate_generation: int = 0
+    added_at_ms: int = 0
+    verified_at_ms: int | None = None
+    unread: int = 0
+    post_quantum: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """One line of a conversation; ``position`` orders the conversation and grows."""
+
+    message_id: bytes
+    contact_id: int
+    direction: Direction
+    text: str
+    sent_at_ms: int
+    state: DeliveryState
+    position: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeRecord:
+    """One encrypted message that the peer has not acknowledged (see session.delivery)."""
+
+    index: int
+    envelope: bytes
+    digest: bytes
+    message_id: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """The stored session of a contact: an opaque state and its unacknowledged envelopes."""
+
+    state: bytes
+    envelopes: tuple[EnvelopeRecord, ...]
+
+
+class Transaction(Protocol):
+    """The store inside one transaction; valid only during the unit of work."""
+
+    def identity(self) -> IdentityRecord | None:
+        """Return the profile's own identity, if made."""
+
+    def put_identity(self, identity: IdentityRecord) -> None:
+        """Write or replace the profile's own identity."""
+
+    def contacts(self) -> list[ContactRecord]:
+        """Return all contacts, by name."""
+
+    def contact(self, contact_id: int) -> ContactRecord | None:
+        """Return one contact."""
+
+    def put_contact(self, contact: ContactRecord) -> ContactRecord:
+        """Insert (``contact_id`` 0) or replace; returns it with its id.
+
+        Raises:
+            ContactError: The name or the pinned identity belongs to another contact.
+        """
+
+    def remove_contact(self, contact_id: int) -> None:
+        """Delete a contact with its session, envelopes and messages."""
+
+    def add_message(self, message: MessageRecord) -> MessageRecord | None:
+        """Append; returns it with its position, or None if that contact's message id exists.
+
+        Incoming messages raise the contact's ``unread``.
+        """
+
+    def message(self, contact_id: int, message_id: bytes) -> MessageRecord | None:
+        """Return one message."""
+
+    def set_message_state(
+        self, contact_id: int, message_ids: Sequence[bytes], state: DeliveryState, reason: str = ""
+    ) -> None:
+        """Move outgoing messages to ``state``."""
+
+    def delete_message(self, contact_id: int, message_id: bytes) -> None:
+        """Delete one message (cancelled while queued)."""
+
+    def undelivered(self, contact_id: int, limit: int, *, unsealed_only: bool
+                    ) -> list[MessageRecord]:
+        """Return the oldest outgoing messages in state queued or sent, oldest first.
+
+        With ``unsealed_only``, those that have no envelope in the current session.
+        """
+
+    def mark_read(self, contact_id: int) -> None:
+        """Set the contact's ``unread`` to 0 and its incoming messages to ``READ``."""
+
+    def messages(
+        self, contact_id: int, *, before: bytes | None = None, limit: int = 100,
+        search: str | None = None,
+    ) -> list[MessageRecord]:
+        """Return the newest ``limit`` messages (before a message id), oldest first.
+
+        ``search`` keeps those that contain all words (case and diacritics ignored).
+        """
+
+    def session(self, contact_id: int) -> SessionRecord | None:
+        """Return the contact's session, unless none or broken."""
+
+    def put_session(self, contact_id: int, state: bytes) -> None:
+        """Write or replace the session's state; clears the broken mark."""
+
+    def break_session(self, contact_id: int) -> None:
+        """Drop the session and its envelopes."""
+
+    def replace_envelopes(self, contact_id: int, envelopes: Sequence[EnvelopeRecord]) -> None:
+        """Delete all envelopes of the contact and insert these."""
+
+    def append_envelopes(self, contact_id: int, envelopes: Sequence[EnvelopeRecord]) -> None:
+        """Insert envelopes with growing index."""
+
+    def acknowledge(self, contact_id: int, index: int) -> None:
+        """Delete envelopes up to and including ``index``."""
+
+    def get_setting(self, key: str) -> str | None:
+        """Return a small named value."""
+
+    def put_setting(self, key: str, value: str) -> None:
+        """Write a small named value."""
+
+
+class Store(Protocol):
+    """An open, unlocked store."""
+
+    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run a unit of work; completes after the durable commit."""
+
+    def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run a unit that only reads; does not wait for a disk sync."""
+
+    async def close(self) -> None:
+        """Finish what is queued and close the files."""
