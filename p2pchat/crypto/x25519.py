@@ -46,9 +46,13 @@ def dh(private: Secret, public: bytes) -> bytes:
     Raises:
         InvalidKeyError: Wrong length, or the result is all zero (low-order point).
     """
+    scalar = private.reveal()
+    # PyNaCl hands both pointers to C unchecked: a shorter one (a wiped secret) would be overread.
+    if len(scalar) != KEY_LEN:
+        raise InvalidKeyError(f"an X25519 private key has {KEY_LEN} bytes, not {len(scalar)}")
     if len(public) != KEY_LEN:
         raise InvalidKeyError(f"an X25519 public key has {KEY_LEN} bytes, not {len(public)}")
     try:
-        return nacl.bindings.crypto_scalarmult(private.reveal(), public)
+        return nacl.bindings.crypto_scalarmult(scalar, public)
     except nacl.exceptions.CryptoError as error:
         raise InvalidKeyError("the X25519 result is all zero") from error
