@@ -79,6 +79,10 @@ class RemoteProtocolError(ProtocolError):
     """The peer sent something that the protocol does not allow."""
 
 
+class DamagedStateError(P2PChatError):
+    """A stored snapshot of a state is not one that this program wrote."""
+
+
 class StoreError(P2PChatError):
     """The profile's store failed."""
 
