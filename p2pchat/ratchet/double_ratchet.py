@@ -1,0 +1,284 @@
+"""Signal's Double Ratchet with header encryption, as pure functions (protocol.md §6.4).
+
+Invariants: a call never changes the state it is given; a call that raises has returned nothing,
+so forged, replayed and over-gap messages leave no trace; nothing of a message takes effect
+before its tag is checked. The caller stores the successor state before the envelope leaves the
+machine, and before the plaintext is acknowledged: a state used twice would use its message key
+twice. Who may encrypt how much and when to start a new session is not decided here.
+"""
+
+from __future__ import annotations
+
+from p2pchat.constants import ENVELOPE_MAX_BYTES, MAX_SKIP
+from p2pchat.crypto import aead, x25519
+from p2pchat.crypto.secret import Rng, Secret
+from p2pchat.crypto.x25519 import KeyPair
+from p2pchat.errors import (
+    DecryptionError,
+    InvalidKeyError,
+    LocalProtocolError,
+    TooManySkippedError,
+)
+from p2pchat.ratchet import skipped as skipped_keys
+from p2pchat.ratchet.header import (
+    CHAIN_MAX_MESSAGES,
+    ENVELOPE_MIN_BYTES,
+    Header,
+    open_header,
+    seal_header,
+    split_envelope,
+)
+from p2pchat.ratchet.schedule import HeaderKey, chain_step, expand_message_key, root_step
+from p2pchat.ratchet.skipped import SkippedKeys
+from p2pchat.ratchet.state import Chain, RatchetSeed, RatchetState, Root
+
+
+def init_initiator(
+    seed: RatchetSeed, *, remote_ratchet_key: bytes, associated_data: bytes, rng: Rng
+) -> RatchetState:
+    """Begin as the Noise initiator, Signal's Alice, who can send at once (R-6.2.1).
+
+    Args:
+        seed: From the handshake.
+        remote_ratchet_key: The responder's fresh X25519 key from its encrypted payload; 32 bytes.
+        associated_data: Handshake hash ‖ initiator identity ‖ responder identity; 96 bytes.
+        rng: Called once, for 32 bytes.
+
+    Raises:
+        InvalidKeyError: The remote key is not 32 bytes, or of low order.
+    """
+    before = Root(
+        associated_data=associated_data,
+        root_key=seed.root_key,
+        ratchet_pair=None,
+        remote_key=remote_ratchet_key,
+        next_sending_header_key=HeaderKey(seed.header_key_initiator),
+        next_receiving_header_key=HeaderKey(seed.next_header_key),
+        previous_sent=0,
+        chains_received=0,
+    )
+    root, sending = _begin_sending_chain(before, remote_ratchet_key, rng)
+    return RatchetState(root, sending, None, (), 0)
+
+
+def init_responder(
+    seed: RatchetSeed, *, ratchet_pair: KeyPair, associated_data: bytes
+) -> RatchetState:
+    """Begin as the Noise responder, Signal's Bob, who first has to receive (R-6.2.2).
+
+    Args:
+        seed: From the handshake.
+        ratchet_pair: Fresh X25519 pair whose public half the initiator got; used for nothing else.
+        associated_data: Handshake hash ‖ initiator identity ‖ responder identity; 96 bytes.
+    """
+    root = Root(
+        associated_data=associated_data,
+        root_key=seed.root_key,
+        ratchet_pair=ratchet_pair,
+        remote_key=None,
+        next_sending_header_key=HeaderKey(seed.next_header_key),
+        next_receiving_header_key=HeaderKey(seed.header_key_initiator),
+        previous_sent=0,
+        chains_received=0,
+    )
+    return RatchetState(root, None, None, (), 0)
+
+
+def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[RatchetState, bytes]:
+    """Encrypt one message (protocol.md §6.4, R-6.4.1).
+
+    Args:
+        state: Current state; never modified.
+        plaintext: 0..69546 bytes.
+        rng: Called once, for 32 bytes, only when this begins a sending chain.
+
+    Returns:
+        The successor state, which must be durable before the envelope leaves, and the envelope:
+        86 bytes longer than the plaintext.
+
+    Raises:
+        LocalProtocolError: ``state.can_send`` is false, or the plaintext is too long.
+    """
+    root, sending = state.root, state.sending
+    if len(plaintext) > ENVELOPE_MAX_BYTES - ENVELOPE_MIN_BYTES:
+        raise LocalProtocolError(f"a plaintext of {len(plaintext)} bytes does not fit an envelope")
+    if sending is None:
+        if root.remote_key is None:
+            raise LocalProtocolError("the responder cannot send before the first message has come")
+        root, sending = _begin_sending_chain(root, root.remote_key, rng)
+    ratchet_pair, number = root.ratchet_pair, sending.number
+    assert ratchet_pair is not None  # noqa: S101 - a sending chain exists only with its pair
+    if number >= CHAIN_MAX_MESSAGES:
+        raise LocalProtocolError("the sending chain is used up until the peer answers")
+    message_key, chain_key = chain_step(sending.chain_key.reveal())
+    key, nonce, header_nonce = expand_message_key(message_key)
+    # The header nonce is unique under its header key: 96 pseudorandom bits from this message's
+    # own key, of which one chain has fewer than 2^32 (§6.3 has the bound). Sealing again from
+    # the same state repeats the nonce with the identical header, which tells nothing.
+    prefix = seal_header(
+        Header(ratchet_pair.public, root.previous_sent, number),
+        sending.header_key,
+        header_nonce,
+        root.associated_data,
+    )
+    # The body's nonce is unique under its key since the key is: it seals this one message.
+    body = aead.seal(key, nonce, plaintext, root.associated_data + prefix)
+    sending = Chain(Secret(chain_key), sending.header_key, number + 1)
+    return RatchetState(
+        root, sending, state.receiving, state.skipped, state.received
+    ), prefix + body
+
+
+def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetState, bytes]:
+    """Authenticate and decrypt one message (protocol.md §6.4, R-6.4.3).
+
+    Args:
+        state: Current state; never modified.
+        envelope: As received.
+        rng: Not called: the half of a DH step that needs randomness waits for ``encrypt``.
+
+    Returns:
+        The successor state and ``len(envelope) - 86`` plaintext bytes.
+
+    Raises:
+        DecryptionError: Malformed, forged, replayed, or key evicted; deliberately one case.
+        TooManySkippedError: Gap exceeds ``MAX_SKIP`` (§6.5).
+    """
+    prefix, body = split_envelope(envelope)
+    root, receiving = state.root, state.receiving
+    associated_data = root.associated_data
+    if receiving is not None:
+        header = open_header(prefix, receiving.header_key, associated_data)
+        if header is not None:
+            if header.number < receiving.number:
+                return _decrypt_skipped(state, root.chains_received, header, prefix, body)
+            return _decrypt_next(state, root, receiving, state.skipped, header, prefix, body)
+    if root.ratchet_pair is not None:
+        # Without a pair the peer has no key of ours to answer to, so no DH step can be due.
+        header = open_header(prefix, root.next_receiving_header_key, associated_data)
+        if header is not None:
+            return _decrypt_in_new_chain(state, root.ratchet_pair, header, prefix, body)
+    for chain in reversed(state.skipped):
+        if chain.ordinal != root.chains_received:
+            header = open_header(prefix, chain.header_key, associated_data)
+            if header is not None:
+                return _decrypt_skipped(state, chain.ordinal, header, prefix, body)
+    raise DecryptionError("no header key opens the message")
+
+
+def _begin_sending_chain(root: Root, remote_key: bytes, rng: Rng) -> tuple[Root, Chain]:
+    """Do the sending half of a DH step: a fresh pair, and its chain (R-6.4.1)."""
+    ratchet_pair = x25519.generate(rng=rng)
+    root_key, chain_key, next_header_key = root_step(
+        root.root_key, x25519.dh(ratchet_pair.private, remote_key)
+    )
+    successor = Root(
+        associated_data=root.associated_data,
+        root_key=root_key,
+        ratchet_pair=ratchet_pair,
+        remote_key=remote_key,
+        next_sending_header_key=next_header_key,
+        next_receiving_header_key=root.next_receiving_header_key,
+        previous_sent=root.previous_sent,
+        chains_received=root.chains_received,
+    )
+    return successor, Chain(chain_key, root.next_sending_header_key, 0)
+
+
+def _decrypt_in_new_chain(
+    state: RatchetState, ratchet_pair: KeyPair, header: Header, prefix: bytes, body: bytes
+) -> tuple[RatchetState, bytes]:
+    """Do the receiving half of a DH step, and decrypt the message that asked for it (R-6.4.5)."""
+    root, skipped = state.root, state.skipped
+    _check_gap(header.number)
+    if state.receiving is not None:
+        _, skipped = _skip(state, state.receiving, root, skipped, header.previous_length)
+    try:
+        dh_output = x25519.dh(ratchet_pair.private, header.ratchet_key)
+    except InvalidKeyError as error:
+        raise DecryptionError("the header's ratchet key is of low order") from error
+    root_key, chain_key, next_header_key = root_step(root.root_key, dh_output)
+    successor = Root(
+        associated_data=root.associated_data,
+        root_key=root_key,
+        ratchet_pair=None,
+        remote_key=header.ratchet_key,
+        next_sending_header_key=root.next_sending_header_key,
+        next_receiving_header_key=next_header_key,
+        previous_sent=0 if state.sending is None else state.sending.number,
+        chains_received=root.chains_received + 1,
+    )
+    receiving = Chain(chain_key, root.next_receiving_header_key, 0)
+    return _decrypt_next(state, successor, receiving, skipped, header, prefix, body)
+
+
+def _decrypt_next(
+    state: RatchetState,
+    root: Root,
+    receiving: Chain,
+    skipped: SkippedKeys,
+    header: Header,
+    prefix: bytes,
+    body: bytes,
+) -> tuple[RatchetState, bytes]:
+    """Decrypt a message at or after the receiving chain's next number (R-6.4.4)."""
+    chain_key, skipped = _skip(state, receiving, root, skipped, header.number)
+    message_key, chain_key = chain_step(chain_key)
+    plaintext = _open_body(message_key, root, prefix, body)
+    received = state.received + 1
+    if skipped:
+        skipped = skipped_keys.expire(skipped, chains=root.chains_received, received=received)
+    return (
+        RatchetState(
+            root,
+            state.sending if root is state.root else None,
+            Chain(Secret(chain_key), receiving.header_key, header.number + 1),
+            skipped,
+            received,
+        ),
+        plaintext,
+    )
+
+
+def _decrypt_skipped(
+    state: RatchetState, ordinal: int, header: Header, prefix: bytes, body: bytes
+) -> tuple[RatchetState, bytes]:
+    """Decrypt a message that others have overtaken (R-6.4.6)."""
+    message_key, skipped = skipped_keys.take(state.skipped, ordinal=ordinal, number=header.number)
+    plaintext = _open_body(message_key, state.root, prefix, body)
+    received = state.received + 1
+    skipped = skipped_keys.expire(skipped, chains=state.root.chains_received, received=received)
+    return RatchetState(state.root, state.sending, state.receiving, skipped, received), plaintext
+
+
+def _skip(
+    state: RatchetState, receiving: Chain, root: Root, skipped: SkippedKeys, until: int
+) -> tuple[bytes, SkippedKeys]:
+    """Return the chain key of message ``until``, and the store with all keys before it."""
+    chain_key = receiving.chain_key.reveal()
+    gap = until - receiving.number
+    if gap <= 0:
+        return chain_key, skipped
+    _check_gap(gap)
+    message_keys = []
+    for _ in range(gap):
+        message_key, chain_key = chain_step(chain_key)
+        message_keys.append(message_key)
+    return chain_key, skipped_keys.add(
+        skipped,
+        message_keys,
+        ordinal=root.chains_received,
+        header_key=receiving.header_key,
+        first_number=receiving.number,
+        received=state.received + 1,
+    )
+
+
+def _check_gap(gap: int) -> None:
+    if gap > MAX_SKIP:
+        raise TooManySkippedError(f"{gap} messages are missing, more than {MAX_SKIP}")
+
+
+def _open_body(message_key: bytes, root: Root, prefix: bytes, body: bytes) -> bytes:
+    key, nonce, _ = expand_message_key(message_key)
+    return aead.open_(key, nonce, body, root.associated_data + prefix)

@@ -1,0 +1,72 @@
+"""The ratchet's key schedule: root, chain, message and header keys (protocol.md §6.2, §6.4).
+
+One function for each arrow of the diagram in protocol.md. Keys that outlive a call are ``Secret``;
+keys that live for one message are plain ``bytes``, since wrapping them would only cost time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from p2pchat.constants import KEY_LEN
+from p2pchat.crypto.aead import NONCE_LEN, Cipher
+from p2pchat.crypto.kdf import hkdf_sha256, hmac_sha256
+from p2pchat.crypto.secret import Secret
+
+ROOT_LABEL: Final = b"p2pchat/1 ratchet root"
+MESSAGE_LABEL: Final = b"p2pchat/1 ratchet key"
+"""With a 32-byte block and a counter before the padding this still fits one SHA-256 block."""
+
+_MESSAGE_KEY_INPUT: Final = b"\x01"
+_CHAIN_KEY_INPUT: Final = b"\x02"
+_FIRST_BLOCK_INFO: Final = MESSAGE_LABEL + b"\x01"
+_SECOND_BLOCK_INFO: Final = MESSAGE_LABEL + b"\x02"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderKey:
+    """A key for the headers of one chain, with its cipher set up once for all of them."""
+
+    secret: Secret
+    cipher: Cipher = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Set up the cipher; the class is frozen, hence the detour."""
+        object.__setattr__(self, "cipher", Cipher(self.secret.reveal()))
+
+
+def root_step(root_key: Secret, dh_output: bytes) -> tuple[Secret, Secret, HeaderKey]:
+    """Mix one Diffie-Hellman output into the root (R-6.2.4).
+
+    Args:
+        root_key: Current root key; 32 bytes.
+        dh_output: X25519 result; 32 bytes.
+
+    Returns:
+        The next root key, a new chain's first chain key, and the header key of the chain after it.
+    """
+    okm = hkdf_sha256(
+        salt=root_key.reveal(), input_key=dh_output, info=ROOT_LABEL, length=3 * KEY_LEN
+    )
+    return (
+        Secret(okm[:KEY_LEN]),
+        Secret(okm[KEY_LEN : 2 * KEY_LEN]),
+        HeaderKey(Secret(okm[2 * KEY_LEN :])),
+    )
+
+
+def chain_step(chain_key: bytes) -> tuple[bytes, bytes]:
+    """Return one message's key and the next chain key, 32 bytes each (R-6.2.5)."""
+    return hmac_sha256(chain_key, _MESSAGE_KEY_INPUT), hmac_sha256(chain_key, _CHAIN_KEY_INPUT)
+
+
+def expand_message_key(message_key: bytes) -> tuple[bytes, bytes, bytes]:
+    """Return a message's 32-byte AEAD key, its 12-byte nonce and its header's 12-byte nonce.
+
+    This is HKDF-Expand of RFC 5869 to 56 bytes with the message key as pseudorandom key
+    (R-6.2.6); extraction would add nothing, since the message key is uniform already.
+    """
+    first = hmac_sha256(message_key, _FIRST_BLOCK_INFO)
+    second = hmac_sha256(message_key, first + _SECOND_BLOCK_INFO)
+    return first, second[:NONCE_LEN], second[NONCE_LEN : 2 * NONCE_LEN]
