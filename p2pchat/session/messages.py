@@ -1,0 +1,105 @@
+"""Application messages: what two people say, inside the ratchet (protocol.md §9).
+
+A message of a kind that we do not know is acknowledged and shown as such: refusing it would
+stop the conversation for ever, since the peer would send it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from p2pchat.constants import CONTENT_MAX_BYTES, MESSAGE_ID_LEN, TEXT_MAX_BYTES
+from p2pchat.errors import LocalProtocolError, ProtocolError
+from p2pchat.session.codec import convert, decode_map, encode_map
+
+TIME_MAX_MS: Final = 2**53 - 1
+"""Fits an exact JSON number; the year 287396."""
+KIND_MAX_CHARS: Final = 32
+
+MessageId = Annotated[bytes, msgspec.Meta(min_length=MESSAGE_ID_LEN, max_length=MESSAGE_ID_LEN)]
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=TIME_MAX_MS)]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text message: 16-byte id, the sender's wall clock, 1..65536 bytes of UTF-8."""
+
+    message_id: bytes
+    sent_at_ms: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """A message of a kind from a later minor version."""
+
+    message_id: bytes
+    sent_at_ms: int
+    kind: str
+
+
+Message = Text | Unsupported
+
+
+class _Head(msgspec.Struct, frozen=True):
+    """What every message has."""
+
+    t: Annotated[str, msgspec.Meta(min_length=1, max_length=KIND_MAX_CHARS)]
+    id: MessageId
+    at: TimeMs
+
+
+class _TextBody(msgspec.Struct, frozen=True):
+    t: str
+    id: MessageId
+    at: TimeMs
+    body: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+
+
+def check_text(body: str) -> None:
+    """Return only if ``body`` may be sent.
+
+    Raises:
+        LocalProtocolError: Empty, longer than 64 KiB of UTF-8, or not encodable.
+    """
+    try:
+        length = len(body.encode())
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError("the message holds half a surrogate pair") from error
+    if not 1 <= length <= TEXT_MAX_BYTES:
+        raise LocalProtocolError(f"a message has 1 to {TEXT_MAX_BYTES} bytes, not {length}")
+
+
+def encode_message(message: Message) -> bytes:
+    """Return the msgpack bytes of a message that we may send.
+
+    Raises:
+        LocalProtocolError: Out of bounds, or of a kind that only a peer can send.
+    """
+    match message:
+        case Text(message_id, sent_at_ms, body):
+            check_text(body)
+            if len(message_id) != MESSAGE_ID_LEN or not 0 <= sent_at_ms <= TIME_MAX_MS:
+                raise LocalProtocolError("the message's id or time is out of bounds")
+            return encode_map({"t": "text", "id": message_id, "at": sent_at_ms, "body": body})
+        case Unsupported():
+            raise LocalProtocolError("a message of an unknown kind cannot be sent")
+
+
+def decode_message(content: bytes) -> Message:
+    """Read one message (R-9.2.1 to R-9.2.3).
+
+    Raises:
+        ProtocolError: Malformed or out of bounds.
+    """
+    fields: dict[str, Any] = decode_map(content, max_bytes=CONTENT_MAX_BYTES)
+    head = convert({key: fields[key] for key in ("t", "id", "at") if key in fields}, _Head)
+    if head.t != "text":
+        return Unsupported(head.id, head.at, head.t)
+    text = convert(fields, _TextBody)
+    if len(text.body.encode()) > TEXT_MAX_BYTES:
+        raise ProtocolError("a text message exceeds its limit")
+    return Text(text.id, text.at, text.body)

@@ -1,0 +1,155 @@
+"""Versions, suites and features: what each side offers and what both choose (protocol.md §4.2).
+
+The initiator's offer stands in the clear preamble, which is the Noise prologue byte for byte;
+the responder's comes back inside its encrypted payload. Both sides compute ``choose`` of both
+offers and abort unless it is what is in use, so that nobody on the path can lower it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from p2pchat.constants import MAGIC, OFFER_MAX_BYTES, PROTOCOL_MAJOR, PROTOCOL_MINOR
+from p2pchat.errors import ErrorCode, ProtocolError
+
+SUITE_XX: Final = 0x0001
+"""Noise_XX_25519_ChaChaPoly_SHA256."""
+SUITE_NAMES: Final = {SUITE_XX: "Noise_XX_25519_ChaChaPoly_SHA256"}
+"""Of two suites that both know, the one with the greater number is chosen (R-4.3.2)."""
+
+_HEAD: Final = struct.Struct(">HH")
+PREAMBLE_HEAD_LEN: Final = len(MAGIC) + _HEAD.size
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What one side can do; every list strictly ascending, versions as (major, minor)."""
+
+    versions: tuple[tuple[int, int], ...]
+    suites: tuple[int, ...]
+    features: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What two offers have in common at best."""
+
+    version: tuple[int, int]
+    suite: int
+    features: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Preamble:
+    """The first bytes of a connection: suite of message 1, the initiator's offer, raw bytes."""
+
+    suite: int
+    offer: Offer
+    encoded: bytes
+
+
+OUR_OFFER: Final = Offer(((PROTOCOL_MAJOR, PROTOCOL_MINOR),), tuple(sorted(SUITE_NAMES)))
+
+
+def encode_offer(offer: Offer) -> bytes:
+    """Return the offer's bytes."""
+    parts = [bytes([len(offer.versions)])]
+    parts += [bytes(version) for version in offer.versions]
+    for numbers in (offer.suites, offer.features):
+        parts.append(bytes([len(numbers)]))
+        parts += [number.to_bytes(2, "big") for number in numbers]
+    return b"".join(parts)
+
+
+def decode_offer(data: bytes) -> Offer:
+    """Read an offer; bytes after the three lists are ignored, for later versions (R-4.2.4).
+
+    Raises:
+        ProtocolError: Too long, cut short, a list not strictly ascending, or an empty one of
+            versions or suites.
+    """
+    if len(data) > OFFER_MAX_BYTES:
+        raise ProtocolError("the offer is too long", ErrorCode.LIMIT_EXCEEDED)
+    lists: list[list[int]] = []
+    position = 0
+    for _ in range(3):
+        if position >= len(data):
+            raise ProtocolError("the offer is cut short")
+        end = position + 1 + 2 * data[position]
+        if end > len(data):
+            raise ProtocolError("the offer is cut short")
+        numbers = [
+            int.from_bytes(data[start : start + 2], "big") for start in range(position + 1, end, 2)
+        ]
+        if any(left >= right for left, right in zip(numbers, numbers[1:], strict=False)):
+            raise ProtocolError("the offer's lists are not strictly ascending")
+        lists.append(numbers)
+        position = end
+    versions, suites, features = lists
+    if not versions or not suites:
+        raise ProtocolError("the offer names no version or no suite")
+    return Offer(
+        tuple(divmod(number, 256) for number in versions), tuple(suites), tuple(features)
+    )
+
+
+def encode_preamble(suite: int, offer: Offer) -> bytes:
+    """Return the initiator's clear preamble."""
+    encoded = encode_offer(offer)
+    return MAGIC + _HEAD.pack(suite, len(encoded)) + encoded
+
+
+def preamble_length(head: bytes) -> int:
+    """Return how long the preamble is that begins with these 12 bytes (R-4.2.1, R-4.2.2).
+
+    Raises:
+        ProtocolError: Another magic, or an offer over its limit.
+    """
+    if head[: len(MAGIC)] != MAGIC:
+        raise ProtocolError("the peer does not speak this protocol")
+    _, offer_length = _HEAD.unpack(head[len(MAGIC) : PREAMBLE_HEAD_LEN])
+    if offer_length > OFFER_MAX_BYTES:
+        raise ProtocolError("the offer is too long", ErrorCode.LIMIT_EXCEEDED)
+    return PREAMBLE_HEAD_LEN + int(offer_length)
+
+
+def decode_preamble(encoded: bytes) -> Preamble:
+    """Read a whole preamble.
+
+    Raises:
+        ProtocolError: As ``preamble_length`` and ``decode_offer``.
+    """
+    if len(encoded) < PREAMBLE_HEAD_LEN or len(encoded) != preamble_length(encoded):
+        raise ProtocolError("the preamble has the wrong length")
+    suite, _ = _HEAD.unpack(encoded[len(MAGIC) : PREAMBLE_HEAD_LEN])
+    return Preamble(int(suite), decode_offer(encoded[PREAMBLE_HEAD_LEN:]), encoded)
+
+
+def choose(ours: Offer, theirs: Offer) -> Choice:
+    """Return the best common choice; the same whichever side computes it (R-4.3.1, R-4.3.2).
+
+    Raises:
+        ProtocolError: UNSUPPORTED_VERSION: no common major version or no common suite.
+    """
+    our_minor, their_minor = _best_minor(ours.versions), _best_minor(theirs.versions)
+    majors = our_minor.keys() & their_minor.keys()
+    suites = set(ours.suites) & set(theirs.suites)
+    if not majors:
+        raise ProtocolError(
+            "the peer speaks no version of the protocol that is known here",
+            ErrorCode.UNSUPPORTED_VERSION,
+        )
+    if not suites:
+        raise ProtocolError(
+            "the peer and we have no cipher suite in common", ErrorCode.UNSUPPORTED_VERSION
+        )
+    major = max(majors)
+    features = tuple(sorted(set(ours.features) & set(theirs.features)))
+    return Choice((major, min(our_minor[major], their_minor[major])), max(suites), features)
+
+
+def _best_minor(versions: Sequence[tuple[int, int]]) -> dict[int, int]:
+    return dict(sorted(versions))
