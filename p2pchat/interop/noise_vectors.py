@@ -1,0 +1,312 @@
+"""Checks published Noise test vectors against our engine (protocol.md §5.1).
+
+Three forms of file are read: cacophony's, with any of our patterns and modifiers; noise-c's
+fallback form, where message 0 is an attempt that its receiver cannot read; and a small form for
+REKEY. Both parties of each vector are played: every message must come out byte for byte, every
+payload must come back, and both handshake hashes must agree. A file that is none of these is one
+failed vector with one sentence; nothing in a file causes a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, NoReturn, TypeVar
+
+import msgspec
+
+from p2pchat.constants import KEY_LEN
+from p2pchat.crypto.secret import Secret
+from p2pchat.crypto.x25519 import KeyPair, key_pair
+from p2pchat.errors import CryptoError, P2PChatError
+from p2pchat.noise.handshake import HandshakeState, Split
+from p2pchat.noise.symmetric import CipherState
+
+FILE_MAX_BYTES: Final = 16 * 1024 * 1024
+"""The largest published collections have about 1 MB; checked before a file is parsed."""
+
+LABEL_MAX_CHARS: Final = 120
+"""Names come out of files; a line stays a line."""
+
+
+class MismatchError(P2PChatError):
+    """Our engine and the vector disagree, or the vector is malformed."""
+
+
+@dataclass(frozen=True, slots=True)
+class VectorResult:
+    """One vector's name, and in one sentence what is wrong with it; ``None`` if it passed."""
+
+    name: str
+    problem: str | None = None
+
+
+class _Message(msgspec.Struct):
+    payload: str
+    ciphertext: str
+
+
+class _Vector(msgspec.Struct):
+    """The fields that matter; byte strings are hexadecimal. Others are ignored."""
+
+    init_ephemeral: str
+    resp_ephemeral: str
+    messages: list[_Message]
+    protocol_name: str = ""
+    name: str = ""  # what noise-c calls it
+    pattern: str = ""  # of the attempt before a fallback
+    fallback: bool = False
+    init_prologue: str = ""
+    init_psks: list[str] = msgspec.field(default_factory=list)
+    init_static: str | None = None
+    init_remote_static: str | None = None
+    resp_prologue: str = ""
+    resp_psks: list[str] = msgspec.field(default_factory=list)
+    resp_static: str | None = None
+    resp_remote_static: str | None = None
+    handshake_hash: str | None = None
+
+
+class _VectorFile(msgspec.Struct):
+    vectors: list[_Vector]
+
+
+class _RekeyFile(msgspec.Struct):
+    k: str
+    rekeyed: str
+    rekeyed_twice: str
+
+
+_Form = TypeVar("_Form", _Vector, _RekeyFile)
+
+
+def run(paths: Sequence[str], write: Callable[[str], None]) -> int:
+    """Check files and report, a line for each vector and a last one with the counts.
+
+    Args:
+        paths: Files in any of the three forms.
+        write: Takes one line, without its end.
+
+    Returns:
+        0 if there was something to check and all of it passed, otherwise 1.
+    """
+    passed = failed = 0
+    if not paths:
+        write("FAIL  no files were given")
+        failed = 1
+    for path in paths:
+        for result in check_file(path):
+            label = f"{_printable(path)}: {result.name}"
+            if result.problem is None:
+                passed += 1
+                write(f"ok    {label}")
+            else:
+                failed += 1
+                write(f"FAIL  {label}: {result.problem}")
+    write(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def check_file(path: str) -> list[VectorResult]:
+    """Check every vector of a file of at most 16 MiB; the list is never empty."""
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(FILE_MAX_BYTES + 1)
+    except OSError as error:
+        return [VectorResult("file", f"cannot be read: {error.strerror}")]
+    except ValueError:  # a NUL in the path
+        return [VectorResult("file", "cannot be read: not a file name")]
+    return check_data(data)
+
+
+def check_data(data: bytes) -> list[VectorResult]:
+    """Check every vector of a JSON document; the list is never empty."""
+    try:
+        document = _parse(data)
+    except MismatchError as error:
+        return [VectorResult("file", str(error))]
+    if isinstance(document, _RekeyFile):
+        return [_result("REKEY ChaChaPoly", _check_rekey, document)]
+    return [
+        _result(_printable(_protocol_name(vector)) or "unnamed", _check_vector, vector)
+        for vector in document.vectors
+    ]
+
+
+def _parse(data: bytes) -> _VectorFile | _RekeyFile:
+    if len(data) > FILE_MAX_BYTES:
+        raise MismatchError(f"larger than {FILE_MAX_BYTES} bytes")
+    try:
+        document = msgspec.json.decode(data)
+        if isinstance(document, dict) and "rekeyed" in document:
+            return msgspec.convert(document, _RekeyFile)
+        vectors = msgspec.convert(document, _VectorFile)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise MismatchError(f"not a file of Noise vectors: {_printable(str(error))}") from error
+    if not vectors.vectors:
+        raise MismatchError("holds no vectors")
+    return vectors
+
+
+def _result(name: str, check: Callable[[_Form], None], vector: _Form) -> VectorResult:
+    try:
+        check(vector)
+    except P2PChatError as error:
+        return VectorResult(name, str(error))
+    return VectorResult(name)
+
+
+def _check_rekey(vector: _RekeyFile) -> None:
+    """Show the key that a cipher has now by what it encrypts: the cipher hides the key itself."""
+    cipher = CipherState(Secret(_unhex(vector.k, "k")))
+    for field, expected in (("rekeyed", vector.rekeyed), ("rekeyed_twice", vector.rekeyed_twice)):
+        cipher.rekey()
+        other = CipherState(Secret(_unhex(expected, field)), nonce=cipher.nonce)
+        if cipher.encrypt_with_ad(b"", b"") != other.encrypt_with_ad(b"", b""):
+            raise MismatchError(f"{field} differs")
+
+
+def _check_vector(vector: _Vector) -> None:
+    name = _protocol_name(vector)
+    init, resp = _keys_of(vector, "init"), _keys_of(vector, "resp")
+    messages = [
+        (
+            _unhex(message.payload, f"the payload of message {number}"),
+            _unhex(message.ciphertext, f"the ciphertext of message {number}"),
+        )
+        for number, message in enumerate(vector.messages)
+    ]
+    if vector.fallback:
+        if not messages:
+            raise MismatchError("there is no message to fall back from")
+        prefix, _, functions = name.split("_", 2) if name.count("_") > 1 else (name, "", "")
+        attempt_name = f"{prefix}_{vector.pattern}_{functions}"
+        _check_failed_attempt(attempt_name, init, resp, *messages[0])
+        # The receiver of the failed attempt opens the fallback handshake, and so is its initiator.
+        remote_ephemeral = messages[0][1][:KEY_LEN]
+        initiator = _Party(name, replace(init, rs=None), initiator=False)
+        responder = _Party(name, replace(resp, rs=None), initiator=True, re=remote_ephemeral)
+    else:
+        initiator = _Party(name, init, initiator=True)
+        responder = _Party(name, resp, initiator=False)
+
+    for number, (payload, ciphertext) in enumerate(messages):
+        if vector.fallback and number == 0:
+            continue
+        sender, receiver = (responder, initiator) if number % 2 else (initiator, responder)
+        _compare(f"message {number}", sender.write(payload), ciphertext)
+        _compare(f"the payload of message {number}", receiver.read(ciphertext), payload)
+    for party in (initiator, responder):
+        party.check_outcome(vector.handshake_hash)
+
+
+def _check_failed_attempt(
+    name: str, init: _Keys, resp: _Keys, payload: bytes, ciphertext: bytes
+) -> None:
+    """Play message 0 of a fallback vector: it must be as given, and must not be readable."""
+    _compare("message 0", _Party(name, init, initiator=True).write(payload), ciphertext)
+    try:
+        _Party(name, resp, initiator=False).read(ciphertext)
+    except CryptoError:
+        return
+    raise MismatchError("message 0 can be read, so there is nothing to fall back from")
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What a vector gives one party."""
+
+    prologue: bytes
+    s: KeyPair | None
+    e: KeyPair
+    rs: bytes | None
+    psks: tuple[Secret, ...]
+
+
+class _Party:
+    """One party, from its first handshake message to its last transport message."""
+
+    def __init__(
+        self, protocol_name: str, keys: _Keys, *, initiator: bool, re: bytes | None = None
+    ) -> None:
+        self._handshake = HandshakeState(
+            protocol_name,
+            initiator=initiator,
+            prologue=keys.prologue,
+            rng=_no_randomness,
+            s=keys.s,
+            e=keys.e,
+            rs=keys.rs,
+            re=re,
+            psks=keys.psks,
+        )
+        self._split: Split | None = None
+
+    def write(self, payload: bytes) -> bytes:
+        if not self._handshake.is_complete:
+            return self._handshake.write_message(payload)
+        return self._transport().send.encrypt_with_ad(b"", payload)
+
+    def read(self, message: bytes) -> bytes:
+        if not self._handshake.is_complete:
+            return self._handshake.read_message(message)
+        return self._transport().receive.decrypt_with_ad(b"", message)
+
+    def check_outcome(self, handshake_hash: str | None) -> None:
+        if not self._handshake.is_complete:
+            raise MismatchError("the vector ends before its handshake does")
+        if handshake_hash is not None:
+            expected = _unhex(handshake_hash, "handshake_hash")
+            _compare("handshake_hash", self._handshake.handshake_hash, expected)
+
+    def _transport(self) -> Split:
+        if self._split is None:
+            self._split = self._handshake.split()
+        return self._split
+
+
+def _keys_of(vector: _Vector, party: str) -> _Keys:
+    def field(name: str) -> bytes | None:
+        text: str | None = getattr(vector, f"{party}_{name}")
+        return None if text is None else _unhex(text, f"{party}_{name}")
+
+    static = field("static")
+    return _Keys(
+        prologue=field("prologue") or b"",
+        s=None if static is None else key_pair(Secret(static)),
+        e=key_pair(Secret(field("ephemeral") or b"")),
+        rs=field("remote_static"),
+        psks=tuple(
+            Secret(_unhex(psk, f"{party}_psks")) for psk in getattr(vector, f"{party}_psks")
+        ),
+    )
+
+
+def _protocol_name(vector: _Vector) -> str:
+    return vector.protocol_name or vector.name
+
+
+def _no_randomness(count: int) -> NoReturn:
+    raise MismatchError(f"the vector does not give {count} bytes that a key needs")
+
+
+def _unhex(text: str, field: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise MismatchError(f"{field} is not hexadecimal") from None
+
+
+def _compare(what: str, ours: bytes, expected: bytes) -> None:
+    if len(ours) != len(expected):
+        raise MismatchError(f"{what} has {len(ours)} bytes here, {len(expected)} in the vector")
+    for position, (mine, theirs) in enumerate(zip(ours, expected, strict=True)):
+        if mine != theirs:
+            raise MismatchError(f"{what} differs from byte {position} on")
+
+
+def _printable(text: str) -> str:
+    """Make text from a file or a command line fit for one line of a terminal."""
+    shown = text if text.isprintable() else ascii(text)[1:-1]
+    return shown if len(shown) <= LABEL_MAX_CHARS else shown[:LABEL_MAX_CHARS] + "..."
