@@ -25,6 +25,7 @@ class ErrorCode(IntEnum):
     SESSION_BROKEN = 0x000A
     GOING_AWAY = 0x000B
     INTERNAL = 0x000C
+    TRUNCATED = 0x000D
 
 
 class P2PChatError(Exception):

@@ -32,7 +32,6 @@ class ClearKind(IntEnum):
     """First byte of a frame before the transport phase (§4.4)."""
 
     NOISE = 0x01
-    RETRY = 0x02
     REFUSE = 0x03
 
 

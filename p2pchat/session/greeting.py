@@ -1,0 +1,96 @@
+"""HELLO: the first frame that each side sends to a proven peer (protocol.md §8.3).
+
+Says whether the person accepted the peer and, only then, our name and a summary of the stored
+session. A stranger and a blocked peer get the same empty one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+
+from p2pchat.constants import (
+    GREETING_MAX_BYTES,
+    HASH_LEN,
+    NAME_MAX_BYTES,
+    NOTE_MAX_CHARS,
+    SESSION_ID_LEN,
+)
+from p2pchat.errors import LocalProtocolError
+from p2pchat.sanitize import clean_line
+from p2pchat.session.codec import convert, decode_map, encode_map
+from p2pchat.session.delivery import INDEX_MAX, SessionSummary
+
+_Index = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
+
+
+class _Summary(msgspec.Struct, frozen=True):
+    id: Annotated[bytes, msgspec.Meta(min_length=SESSION_ID_LEN, max_length=SESSION_ID_LEN)]
+    sent: _Index
+    received: _Index
+    digest: Annotated[bytes, msgspec.Meta(min_length=HASH_LEN, max_length=HASH_LEN)]
+
+
+class _Hello(msgspec.Struct, frozen=True):
+    accepted: bool
+    name: Annotated[str, msgspec.Meta(max_length=NAME_MAX_BYTES)] = ""
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)] = ""
+    session: _Summary | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """One HELLO; ``name`` and ``note`` are empty, and ``session`` None, where absent."""
+
+    accepted: bool
+    name: str = ""
+    note: str = ""
+    session: SessionSummary | None = None
+
+
+def encode_greeting(greeting: Greeting) -> bytes:
+    """Return the body of a HELLO frame (R-8.3.1, R-8.3.2).
+
+    Raises:
+        LocalProtocolError: The name or the note is too long.
+    """
+    if not greeting.accepted:
+        return encode_map({"accepted": False})
+    if len(greeting.name.encode()) > NAME_MAX_BYTES:
+        raise LocalProtocolError(f"a name has at most {NAME_MAX_BYTES} bytes of UTF-8")
+    if len(greeting.note) > NOTE_MAX_CHARS:
+        raise LocalProtocolError(f"a note has at most {NOTE_MAX_CHARS} characters")
+    fields: dict[str, Any] = {"accepted": True, "name": greeting.name}
+    if greeting.note:
+        fields["note"] = greeting.note
+    if greeting.session is not None:
+        summary = greeting.session
+        fields["session"] = {
+            "id": summary.session_id,
+            "sent": summary.sent,
+            "received": summary.received,
+            "digest": summary.digest,
+        }
+    return encode_map(fields)
+
+
+def decode_greeting(body: bytes) -> Greeting:
+    """Read a HELLO; name and note come out as one harmless line each (R-8.3.3).
+
+    Raises:
+        ProtocolError: Malformed or out of bounds.
+    """
+    hello = convert(decode_map(body, max_bytes=GREETING_MAX_BYTES), _Hello)
+    session = None
+    if hello.accepted and hello.session is not None:
+        session = SessionSummary(
+            hello.session.id, hello.session.sent, hello.session.received, hello.session.digest
+        )
+    return Greeting(
+        hello.accepted,
+        clean_line(hello.name, NAME_MAX_BYTES),
+        clean_line(hello.note, NOTE_MAX_CHARS),
+        session,
+    )

@@ -1,0 +1,107 @@
+"""What waits to be sent, and what it waits for (protocol.md §7.1, §8.5).
+
+Two queues: control frames leave at once; session frames carry the revision of the state that
+they depend on and leave, in order, once the store has committed it. Frames are encrypted only
+when they leave, so that the transport's nonces follow the order on the wire and a frame that
+never left used none. Acknowledgements and PONGs are not queued but joined: one stands for all.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from p2pchat.errors import ErrorCode
+from p2pchat.noise.symmetric import CipherState
+from p2pchat.session.delivery import Envelope
+from p2pchat.session.frames import BODY_MAX_BYTES, Kind, encode_frame, encode_inner
+
+INDEX_LEN = 8
+
+
+class Outgoing:
+    """The sending half of a connection."""
+
+    def __init__(self) -> None:
+        self._clear: list[bytes] = []
+        self._control: deque[tuple[Kind, bytes]] = deque()
+        self._session: deque[tuple[int, Envelope]] = deque()
+        self._receipts: deque[tuple[int, int]] = deque()
+        self._committed = 0
+        self._pong: bytes | None = None
+        self._receipt: int | None = None
+        self._cipher: CipherState | None = None
+
+    def clear_bytes(self, data: bytes) -> None:
+        """Queue bytes of the handshake phase as they are."""
+        self._clear.append(data)
+
+    def start_transport(self, cipher: CipherState) -> None:
+        """From now on, frames are encrypted with this cipher."""
+        self._cipher = cipher
+
+    def control(self, kind: Kind, body: bytes = b"") -> None:
+        """Queue a frame that depends on no stored state."""
+        self._control.append((kind, body))
+
+    def pong(self, token: bytes) -> None:
+        """Answer the latest PING; an earlier unanswered one is answered by it too."""
+        self._pong = token
+
+    def envelope(self, revision: int, envelope: Envelope) -> None:
+        """Queue an envelope until ``revision`` is committed."""
+        self._session.append((revision, envelope))
+
+    def receipt(self, revision: int, index: int) -> None:
+        """Acknowledge envelopes up to ``index``, once ``revision`` is committed."""
+        self._receipts.append((revision, index))
+
+    def committed(self, revision: int) -> None:
+        """The store holds everything up to ``revision``."""
+        self._committed = max(self._committed, revision)
+        while self._receipts and self._receipts[0][0] <= self._committed:
+            self._receipt = self._receipts.popleft()[1]
+
+    def goodbye(self, code: ErrorCode) -> None:
+        """Drop everything that waits and end with an authenticated CLOSE."""
+        self._control.clear()
+        self._session.clear()
+        self._receipts.clear()
+        self._pong = None
+        self._control.append((Kind.CLOSE, code.to_bytes(2, "big")))
+
+    def drop(self) -> None:
+        """Forget all that waits."""
+        self.__init__()  # type: ignore[misc]  # back to the empty state, the cipher included
+
+    def take(self) -> bytes:
+        """Return the bytes that may leave now."""
+        parts = self._clear
+        self._clear = []
+        if self._cipher is not None:
+            while self._control:
+                parts.append(self._seal(*self._control.popleft()))
+            if self._pong is not None:
+                parts.append(self._seal(Kind.PONG, self._pong))
+                self._pong = None
+            if self._receipt is not None:
+                parts.append(self._seal(Kind.ACK, self._receipt.to_bytes(INDEX_LEN, "big")))
+                self._receipt = None
+            while self._session and self._session[0][0] <= self._committed:
+                parts += self._seal_envelope(self._session.popleft()[1])
+        return b"".join(parts)
+
+    def _seal_envelope(self, envelope: Envelope) -> list[bytes]:
+        body = envelope.index.to_bytes(INDEX_LEN, "big") + envelope.envelope
+        starts = range(0, len(body), BODY_MAX_BYTES)
+        return [
+            self._seal(
+                Kind.RATCHET if start == starts[-1] else Kind.RATCHET_PART,
+                body[start : start + BODY_MAX_BYTES],
+            )
+            for start in starts
+        ]
+
+    def _seal(self, kind: Kind, body: bytes) -> bytes:
+        assert self._cipher is not None
+        # The nonce is the cipher's own counter, one for each frame of this connection.
+        return encode_frame(self._cipher.encrypt_with_ad(b"", encode_inner(kind, body)))

@@ -1,0 +1,97 @@
+"""The connection's state table (protocol.md §8.1), one source for code, tests and text.
+
+A pair that is missing is a protocol error. ``markdown`` draws the table that protocol.md prints;
+a test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+
+class State(Enum):
+    """Where a connection stands; the same names on both sides unless said otherwise."""
+
+    AWAIT_PREAMBLE = "AWAIT_PREAMBLE"
+    """Responder, from the start."""
+    AWAIT_MESSAGE_1 = "AWAIT_MESSAGE_1"
+    """Responder, after the preamble."""
+    AWAIT_MESSAGE_2 = "AWAIT_MESSAGE_2"
+    """Initiator, from the start."""
+    AWAIT_MESSAGE_3 = "AWAIT_MESSAGE_3"
+    """Responder, after its answer."""
+    AUTHENTICATED = "AUTHENTICATED"
+    """The peer is proven; nothing is read until the local side attaches."""
+    GREETING = "GREETING"
+    """Our HELLO is sent, theirs awaited."""
+    PENDING = "PENDING"
+    """Both HELLOs are out; one side has not accepted the other."""
+    SYNCING = "SYNCING"
+    """Both accepted; our RESUME or RESET is sent, theirs awaited."""
+    OPEN = "OPEN"
+    """Messages flow."""
+    CLOSED = "CLOSED"
+    """Over."""
+
+
+class Trigger(Enum):
+    """What moves a connection: a frame received, or a local command."""
+
+    PREAMBLE = "preamble received"
+    NOISE = "NOISE received"
+    REFUSE = "REFUSE received"
+    ATTACH = "local: attach"
+    ACCEPT = "local: accept"
+    SEND = "local: send message"
+    HELLO = "HELLO received"
+    BOTH_ACCEPTED = "both HELLOs accept"
+    RESUME = "RESUME received"
+    RESET = "RESET received"
+    RATCHET_PART = "RATCHET_PART received"
+    RATCHET = "RATCHET received"
+    ACK = "ACK received"
+    PING = "PING received"
+    PONG = "PONG received"
+    CLOSE = "CLOSE received"
+
+
+_S, _T = State, Trigger
+_LIVE: Final = (_S.GREETING, _S.PENDING, _S.SYNCING, _S.OPEN)
+
+TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
+    {
+        (_S.AWAIT_PREAMBLE, _T.PREAMBLE): _S.AWAIT_MESSAGE_1,
+        (_S.AWAIT_MESSAGE_1, _T.NOISE): _S.AWAIT_MESSAGE_3,
+        (_S.AWAIT_MESSAGE_2, _T.NOISE): _S.AUTHENTICATED,
+        (_S.AWAIT_MESSAGE_2, _T.REFUSE): _S.CLOSED,
+        (_S.AWAIT_MESSAGE_3, _T.NOISE): _S.AUTHENTICATED,
+        (_S.AWAIT_MESSAGE_3, _T.REFUSE): _S.CLOSED,
+        (_S.AUTHENTICATED, _T.ATTACH): _S.GREETING,
+        (_S.GREETING, _T.HELLO): _S.PENDING,
+        (_S.PENDING, _T.HELLO): _S.PENDING,
+        (_S.PENDING, _T.ACCEPT): _S.PENDING,
+        (_S.PENDING, _T.BOTH_ACCEPTED): _S.SYNCING,
+        (_S.SYNCING, _T.RESUME): _S.OPEN,
+        (_S.SYNCING, _T.RESET): _S.OPEN,
+        (_S.OPEN, _T.RATCHET_PART): _S.OPEN,
+        (_S.OPEN, _T.RATCHET): _S.OPEN,
+        (_S.OPEN, _T.ACK): _S.OPEN,
+        (_S.OPEN, _T.SEND): _S.OPEN,
+        **{(state, _T.PING): state for state in _LIVE},
+        **{(state, _T.PONG): state for state in _LIVE},
+        **{(state, _T.CLOSE): _S.CLOSED for state in _LIVE},
+    }
+)
+
+
+def markdown() -> str:
+    """Return the table as protocol.md §8.1 prints it."""
+    rows = ["| state | on | next state |", "|---|---|---|"]
+    rows += [
+        f"| {state.value} | {trigger.value} | {following.value} |"
+        for (state, trigger), following in TRANSITIONS.items()
+    ]
+    return "\n".join(rows)
