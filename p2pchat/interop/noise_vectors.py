@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -21,6 +21,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.crypto.x25519 import KeyPair, key_pair
 from p2pchat.errors import CryptoError, P2PChatError
 from p2pchat.noise.handshake import HandshakeState, Split
+from p2pchat.noise.patterns import parse_protocol_name
 from p2pchat.noise.symmetric import CipherState
 
 FILE_MAX_BYTES: Final = 16 * 1024 * 1024
@@ -50,35 +51,26 @@ class _Message(msgspec.Struct):
 class _Vector(msgspec.Struct):
     """The fields that matter; byte strings are hexadecimal. Others are ignored."""
 
-    init_ephemeral: str
-    resp_ephemeral: str
     messages: list[_Message]
-    protocol_name: str = ""
-    name: str = ""  # what noise-c calls it
     pattern: str = ""  # of the attempt before a fallback
     fallback: bool = False
     init_prologue: str = ""
     init_psks: list[str] = msgspec.field(default_factory=list)
+    init_ephemeral: str | None = None
     init_static: str | None = None
     init_remote_static: str | None = None
     resp_prologue: str = ""
     resp_psks: list[str] = msgspec.field(default_factory=list)
+    resp_ephemeral: str | None = None
     resp_static: str | None = None
     resp_remote_static: str | None = None
     handshake_hash: str | None = None
 
 
-class _VectorFile(msgspec.Struct):
-    vectors: list[_Vector]
-
-
-class _RekeyFile(msgspec.Struct):
+class _Rekey(msgspec.Struct):
     k: str
     rekeyed: str
     rekeyed_twice: str
-
-
-_Form = TypeVar("_Form", _Vector, _RekeyFile)
 
 
 def run(paths: Sequence[str], write: Callable[[str], None]) -> int:
@@ -122,42 +114,41 @@ def check_file(path: str) -> list[VectorResult]:
 
 def check_data(data: bytes) -> list[VectorResult]:
     """Check every vector of a JSON document; the list is never empty."""
-    try:
-        document = _parse(data)
-    except MismatchError as error:
-        return [VectorResult("file", str(error))]
-    if isinstance(document, _RekeyFile):
-        return [_result("REKEY ChaChaPoly", _check_rekey, document)]
-    return [
-        _result(_printable(_protocol_name(vector)) or "unnamed", _check_vector, vector)
-        for vector in document.vectors
-    ]
-
-
-def _parse(data: bytes) -> _VectorFile | _RekeyFile:
     if len(data) > FILE_MAX_BYTES:
-        raise MismatchError(f"larger than {FILE_MAX_BYTES} bytes")
+        return [VectorResult("file", f"larger than {FILE_MAX_BYTES} bytes")]
     try:
         document = msgspec.json.decode(data)
-        if isinstance(document, dict) and "rekeyed" in document:
-            return msgspec.convert(document, _RekeyFile)
-        vectors = msgspec.convert(document, _VectorFile)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MismatchError(f"not a file of Noise vectors: {_printable(str(error))}") from error
-    if not vectors.vectors:
-        raise MismatchError("holds no vectors")
-    return vectors
+        return [VectorResult("file", f"not JSON: {_printable(str(error))}")]
+    match document:
+        case {"vectors": [_, *_] as vectors}:
+            return [_check_entry(entry) for entry in vectors]
+        case {"rekeyed": _}:
+            return [_check_entry(document)]
+        case _:
+            return [VectorResult("file", "holds no Noise vectors")]
 
 
-def _result(name: str, check: Callable[[_Form], None], vector: _Form) -> VectorResult:
+def _check_entry(entry: object) -> VectorResult:
+    name = "unnamed"
     try:
-        check(vector)
+        match entry:
+            case {"protocol_name": str(given)} | {"name": str(given)}:
+                name = _printable(given)
+                _check_vector(given, msgspec.convert(entry, _Vector))
+            case {"rekeyed": _}:
+                name = "REKEY ChaChaPoly"
+                _check_rekey(msgspec.convert(entry, _Rekey))
+            case _:
+                raise MismatchError("has no protocol name")
+    except msgspec.ValidationError as error:
+        return VectorResult(name, f"malformed: {_printable(str(error))}")
     except P2PChatError as error:
         return VectorResult(name, str(error))
     return VectorResult(name)
 
 
-def _check_rekey(vector: _RekeyFile) -> None:
+def _check_rekey(vector: _Rekey) -> None:
     """Show the key that a cipher has now by what it encrypts: the cipher hides the key itself."""
     cipher = CipherState(Secret(_unhex(vector.k, "k")))
     for field, expected in (("rekeyed", vector.rekeyed), ("rekeyed_twice", vector.rekeyed_twice)):
@@ -167,8 +158,8 @@ def _check_rekey(vector: _RekeyFile) -> None:
             raise MismatchError(f"{field} differs")
 
 
-def _check_vector(vector: _Vector) -> None:
-    name = _protocol_name(vector)
+def _check_vector(name: str, vector: _Vector) -> None:
+    parse_protocol_name(name)  # first: what is not implemented is a clearer finding than a key
     init, resp = _keys_of(vector, "init"), _keys_of(vector, "resp")
     messages = [
         (
@@ -219,7 +210,7 @@ class _Keys:
 
     prologue: bytes
     s: KeyPair | None
-    e: KeyPair
+    e: KeyPair | None
     rs: bytes | None
     psks: tuple[Secret, ...]
 
@@ -271,24 +262,22 @@ def _keys_of(vector: _Vector, party: str) -> _Keys:
         text: str | None = getattr(vector, f"{party}_{name}")
         return None if text is None else _unhex(text, f"{party}_{name}")
 
-    static = field("static")
+    def pair(name: str) -> KeyPair | None:
+        private = field(name)
+        return None if private is None else key_pair(Secret(private))
+
+    psks: list[str] = getattr(vector, f"{party}_psks")
     return _Keys(
         prologue=field("prologue") or b"",
-        s=None if static is None else key_pair(Secret(static)),
-        e=key_pair(Secret(field("ephemeral") or b"")),
+        s=pair("static"),
+        e=pair("ephemeral"),
         rs=field("remote_static"),
-        psks=tuple(
-            Secret(_unhex(psk, f"{party}_psks")) for psk in getattr(vector, f"{party}_psks")
-        ),
+        psks=tuple(Secret(_unhex(psk, f"{party}_psks")) for psk in psks),
     )
 
 
-def _protocol_name(vector: _Vector) -> str:
-    return vector.protocol_name or vector.name
-
-
 def _no_randomness(count: int) -> NoReturn:
-    raise MismatchError(f"the vector does not give {count} bytes that a key needs")
+    raise MismatchError("the vector does not give an ephemeral key that it needs")
 
 
 def _unhex(text: str, field: str) -> bytes:
