@@ -36,8 +36,17 @@ PROTOCOL_MINOR: Final = 0
 
 HANDSHAKE_PADDING_BYTES: Final = 512
 """Handshake payloads are padded to a multiple of this (§5.3): lengths tell nothing."""
-PADDING_BUCKETS: Final = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768,
-                          TRANSPORT_PLAINTEXT_MAX_BYTES)
+PADDING_BUCKETS: Final = (
+    256,
+    512,
+    1024,
+    2048,
+    4096,
+    8192,
+    16384,
+    32768,
+    TRANSPORT_PLAINTEXT_MAX_BYTES,
+)
 """Plaintext sizes of transport frames (§7.2): doubling leaks 4 bits of a length at most."""
 
 TEXT_MAX_BYTES: Final = 65536

@@ -17,7 +17,13 @@ from p2pchat.crypto import x25519
 from p2pchat.crypto.kdf import hkdf_sha256
 from p2pchat.crypto.secret import Rng
 from p2pchat.crypto.x25519 import KeyPair
-from p2pchat.errors import CertificateError, CryptoError, ErrorCode, ProtocolError
+from p2pchat.errors import (
+    CertificateError,
+    CryptoError,
+    ErrorCode,
+    LocalProtocolError,
+    ProtocolError,
+)
 from p2pchat.identity.certificate import CERTIFICATE_LEN, Certificate, parse_and_verify
 from p2pchat.noise.handshake import HandshakeState
 from p2pchat.noise.symmetric import CipherState
@@ -107,9 +113,7 @@ class Authenticated:
 class Authentication:
     """One handshake, one use."""
 
-    def __init__(
-        self, config: ConnectionConfig, *, initiator: bool, now_ms: int, rng: Rng
-    ) -> None:
+    def __init__(self, config: ConnectionConfig, *, initiator: bool, now_ms: int, rng: Rng) -> None:
         self._config = config
         self._initiator = initiator
         self._now_ms = now_ms
@@ -191,7 +195,8 @@ class Authentication:
 
     @property
     def _engine(self) -> HandshakeState:
-        assert self._noise is not None  # the Connection's state table guarantees the order
+        if self._noise is None:
+            raise LocalProtocolError("the handshake has not begun", ErrorCode.INTERNAL)
         return self._noise
 
     def _start_noise(self, prologue: bytes) -> None:
@@ -231,8 +236,8 @@ class Authentication:
             raise ProtocolError("another identity answered", ErrorCode.WRONG_IDENTITY)
 
     def _finish(self) -> Authenticated:
-        assert self._certificate is not None
-        assert self._choice is not None
+        if self._certificate is None or self._choice is None:
+            raise LocalProtocolError("the handshake is not complete", ErrorCode.INTERNAL)
         split = self._engine.split()
         ours, theirs = self._config.certificate.identity, self._certificate.identity
         first, second = (ours, theirs) if self._initiator else (theirs, ours)

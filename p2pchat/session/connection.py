@@ -19,10 +19,15 @@ from p2pchat.constants import (
     KEEPALIVE_TIMEOUT_S,
 )
 from p2pchat.crypto.secret import Rng
-from p2pchat.errors import CryptoError, DecryptionError, ErrorCode, LocalProtocolError, ProtocolError
-from p2pchat.session import delivery
+from p2pchat.errors import (
+    CryptoError,
+    DecryptionError,
+    ErrorCode,
+    LocalProtocolError,
+    ProtocolError,
+)
 from p2pchat.session.authentication import Authenticated, Authentication, ConnectionConfig
-from p2pchat.session.delivery import SessionState, SessionSummary
+from p2pchat.session.conversation import Conversation
 from p2pchat.session.events import (
     Accept,
     Attach,
@@ -30,15 +35,9 @@ from p2pchat.session.events import (
     Command,
     ConnectionClosed,
     Event,
-    MessageReceived,
-    MessagesDelivered,
-    MessageSealed,
     PeerAuthenticated,
-    PeerGreeted,
     SendMessage,
     SessionBroke,
-    SessionResumed,
-    SessionStarted,
 )
 from p2pchat.session.frames import (
     OPTIONAL_KINDS_FROM,
@@ -49,8 +48,7 @@ from p2pchat.session.frames import (
     encode_clear,
     encode_refusal,
 )
-from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
-from p2pchat.session.messages import decode_message, encode_message
+from p2pchat.session.greeting import Greeting, decode_greeting
 from p2pchat.session.outgoing import INDEX_LEN, Outgoing
 from p2pchat.session.states import TRANSITIONS, State, Trigger
 
@@ -86,13 +84,7 @@ class Connection:
         self._outgoing = Outgoing()
         self._authentication = Authentication(config, initiator=initiator, now_ms=now_ms, rng=rng)
         self._peer: Authenticated | None = None
-        self._session: SessionState | None = None
-        self._revision = 0
-        self._accepted = self._peer_accepted = False
-        self._their_summary: SessionSummary | None = None
-        self._resume = False
-        self._parts: list[bytes] = []
-        self._parts_size = 0
+        self._conversation: Conversation | None = None
         self._state = State.AWAIT_MESSAGE_2 if initiator else State.AWAIT_PREAMBLE
         if initiator:
             preamble, message = self._authentication.begin()
@@ -125,9 +117,7 @@ class Connection:
     @property
     def send_window(self) -> int:
         """How many ``SendMessage`` are allowed now."""
-        if self._state is not State.OPEN or self._session is None:
-            return 0
-        return self._session.window
+        return self._conversing.window if self._state is State.OPEN else 0
 
     # --- Bytes, events, commands, time ---------------------------------------------------------
 
@@ -246,9 +236,7 @@ class Connection:
                 raise ProtocolError("a refusal has the wrong length")
             # Not authenticated: whoever is on the path could have sent it. It ends this attempt
             # and nothing else.
-            self._finish(
-                _known_code(body), by_peer=True, clean=False, reason="the peer refused us"
-            )
+            self._finish(_known_code(body), by_peer=True, clean=False, reason="the peer refused us")
             return
         if kind != ClearKind.NOISE:
             raise ProtocolError("a frame of an unknown kind came during the handshake")
@@ -269,6 +257,7 @@ class Connection:
     def _authenticated(self, peer: Authenticated) -> None:
         self._peer = peer
         self._outgoing.start_transport(peer.send)
+        self._conversation = Conversation(peer, self._outgoing, rng=self._rng)
         self._deadline = self._now + HANDSHAKE_TIMEOUT_S
         self._events.append(
             PeerAuthenticated(
@@ -303,148 +292,54 @@ class Connection:
                 self._on_hello(decode_greeting(body), following)
             case Kind.RESUME | Kind.RESET:
                 _require_length(body, 0)
+                self._events.append(self._conversing.on_verdict(resume=kind is Kind.RESUME))
                 self._state = following
-                self._on_verdict(resume=kind is Kind.RESUME)
             case Kind.RATCHET_PART | Kind.RATCHET:
                 self._on_ratchet(body, last=kind is Kind.RATCHET)
             case Kind.ACK:
                 _require_length(body, INDEX_LEN)
-                self._on_ack(int.from_bytes(body, "big"))
+                delivered = self._conversing.on_ack(int.from_bytes(body, "big"))
+                if delivered is not None:
+                    self._events.append(delivered)
 
-    # --- Greeting and agreement on a session (§8.3, §8.4) --------------------------------------
+    # --- Greeting, agreement, messages: the conversation's business, moved by our table ----------
 
     def _attach(self, command: Attach) -> None:
         following = self._allowed(Trigger.ATTACH)
-        if command.accepted:
-            self._session = command.session
-        self._greet(command.accepted, command.name, command.note)
+        self._conversing.attach(command)
         self._state = following
 
     def _accept(self, command: Accept) -> None:
         following = self._allowed(Trigger.ACCEPT)
-        if self._accepted:
-            raise LocalProtocolError("the peer is accepted already")
-        self._session = command.session
-        self._greet(True, command.name, "")
+        self._conversing.accept(command)
         self._state = following
         self._synchronise()
 
-    def _greet(self, accepted: bool, name: str, note: str) -> None:
-        summary = None if self._session is None else delivery.summarise(self._session)
-        hello = encode_greeting(Greeting(accepted, name, note, summary))
-        self._outgoing.control(Kind.HELLO, hello)
-        self._accepted = accepted
-
     def _on_hello(self, greeting: Greeting, following: State) -> None:
-        if self._state is State.PENDING and (self._peer_accepted or not greeting.accepted):
-            raise ProtocolError("a second HELLO that changes nothing came")
+        self._events.append(self._conversing.on_hello(greeting))
         self._state = following
-        self._peer_accepted = greeting.accepted
-        self._their_summary = greeting.session
-        self._events.append(
-            PeerGreeted(greeting.accepted, greeting.name or None, greeting.note or None)
-        )
         self._synchronise()
 
     def _synchronise(self) -> None:
-        """Once both accepted: say whether our stored session fits theirs (R-8.4.1, R-8.4.2)."""
-        if not (self._accepted and self._peer_accepted) or self._state is not State.PENDING:
-            return
-        self._state = self._following(Trigger.BOTH_ACCEPTED)
-        self._deadline = self._now + HANDSHAKE_TIMEOUT_S
-        self._resume = (
-            self._session is not None
-            and self._their_summary is not None
-            and delivery.can_resume(self._session, self._their_summary)
-        )
-        self._outgoing.control(Kind.RESUME if self._resume else Kind.RESET)
-
-    def _on_verdict(self, *, resume: bool) -> None:
-        if resume and self._resume:
-            self._resume_session()
-        else:
-            self._start_session()
-
-    def _resume_session(self) -> None:
-        session, theirs = self._session, self._their_summary
-        if session is None or theirs is None:
-            raise LocalProtocolError("there is no session to resume", ErrorCode.INTERNAL)
-        self._session, delivered = delivery.acknowledge(session, theirs.received)
-        self._revision += 1
-        self._events.append(SessionResumed(self._revision, self._session, delivered))
-        for envelope in self._session.unacknowledged:
-            # Stored before, so it depends on nothing that is not committed.
-            self._outgoing.envelope(0, envelope)
-
-    def _start_session(self) -> None:
-        peer, replaced = self._require_peer(), self._session is not None
-        self._revision += 1
-        if peer.remote_ratchet_key is not None:
-            self._session, first = delivery.start_initiator(
-                peer.seed, peer.remote_ratchet_key, rng=self._rng
-            )
-            self._outgoing.envelope(self._revision, first)
-        elif peer.ratchet_pair is not None:
-            self._session = delivery.start_responder(peer.seed, peer.ratchet_pair)
-        else:
-            raise LocalProtocolError("the handshake left no ratchet key", ErrorCode.INTERNAL)
-        self._events.append(
-            SessionStarted(
-                self._revision, self._session, self._session.unacknowledged, replaced
-            )
-        )
-
-    # --- Messages (§8.5) ----------------------------------------------------------------------
+        """Once both HELLOs accept, say whether our stored session fits theirs (R-8.4.1)."""
+        if self._state is State.PENDING and self._conversing.both_accepted:
+            self._state = self._following(Trigger.BOTH_ACCEPTED)
+            self._deadline = self._now + HANDSHAKE_TIMEOUT_S
+            self._conversing.propose()
 
     def _send_message(self, command: SendMessage) -> None:
         following = self._allowed(Trigger.SEND)
-        content = encode_message(command.message)
-        session, envelope = delivery.seal(
-            self._require_session(), content, command.message.message_id, rng=self._rng
-        )
+        self._events.append(self._conversing.send(command.message))
         self._state = following
-        self._session = session
-        self._revision += 1
-        self._outgoing.envelope(self._revision, envelope)
-        self._events.append(MessageSealed(self._revision, session, envelope))
 
     def _on_ratchet(self, body: bytes, *, last: bool) -> None:
-        self._parts_size += len(body)
-        delivery.check_envelope_size(self._parts_size - INDEX_LEN)
-        self._parts.append(body)
-        if not last:
-            return
-        whole = b"".join(self._parts)
-        self._parts, self._parts_size = [], 0
-        if len(whole) <= INDEX_LEN:
-            raise ProtocolError("an envelope is cut short")
-        index, envelope = int.from_bytes(whole[:INDEX_LEN], "big"), whole[INDEX_LEN:]
-        session = self._require_session()
         try:
-            opened = delivery.open_envelope(session, index, envelope, rng=self._rng)
-            if opened is None:
-                self._outgoing.receipt(0, session.received)
-                self._outgoing.committed(0)
-                return
-            successor, content = opened
-            message = decode_message(content) if content else None
+            event = self._conversing.on_ratchet(body, last=last)
         except DecryptionError as error:
-            self._events.append(SessionBroke(session.session_id))
+            self._events.append(SessionBroke(self._conversing.session_id))
             raise ProtocolError(str(error), ErrorCode.SESSION_BROKEN) from error
-        self._session = successor
-        self._revision += 1
-        self._outgoing.receipt(self._revision, successor.received)
-        self._events.append(MessageReceived(self._revision, successor, message))
-
-    def _on_ack(self, index: int) -> None:
-        session = self._require_session()
-        if index == session.acknowledged:
-            return
-        self._session, delivered = delivery.acknowledge(session, index)
-        self._revision += 1
-        self._events.append(
-            MessagesDelivered(self._revision, self._session, delivered, index)
-        )
+        if event is not None:
+            self._events.append(event)
 
     # --- Ends ---------------------------------------------------------------------------------
 
@@ -468,7 +363,6 @@ class Connection:
     def _finish(self, code: ErrorCode, *, by_peer: bool, clean: bool, reason: str) -> None:
         self._state = State.CLOSED
         self._incoming.clear()
-        self._session = None
         self._events.append(ConnectionClosed(code, by_peer, clean, reason))
 
     def _crypto_code(self) -> ErrorCode:
@@ -488,15 +382,11 @@ class Connection:
             raise LocalProtocolError(f"{trigger.value} in state {self._state.value}")
         return following
 
-    def _require_peer(self) -> Authenticated:
-        if self._peer is None:
+    @property
+    def _conversing(self) -> Conversation:
+        if self._conversation is None:
             raise LocalProtocolError("the peer is not authenticated", ErrorCode.INTERNAL)
-        return self._peer
-
-    def _require_session(self) -> SessionState:
-        if self._session is None:
-            raise LocalProtocolError("there is no session", ErrorCode.INTERNAL)
-        return self._session
+        return self._conversation
 
 
 _KINDS = frozenset(Kind)

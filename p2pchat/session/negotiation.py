@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from p2pchat.constants import MAGIC, OFFER_MAX_BYTES, PROTOCOL_MAJOR, PROTOCOL_MINOR
@@ -84,16 +85,14 @@ def decode_offer(data: bytes) -> Offer:
         numbers = [
             int.from_bytes(data[start : start + 2], "big") for start in range(position + 1, end, 2)
         ]
-        if any(left >= right for left, right in zip(numbers, numbers[1:], strict=False)):
+        if any(left >= right for left, right in pairwise(numbers)):
             raise ProtocolError("the offer's lists are not strictly ascending")
         lists.append(numbers)
         position = end
     versions, suites, features = lists
     if not versions or not suites:
         raise ProtocolError("the offer names no version or no suite")
-    return Offer(
-        tuple(divmod(number, 256) for number in versions), tuple(suites), tuple(features)
-    )
+    return Offer(tuple(divmod(number, 256) for number in versions), tuple(suites), tuple(features))
 
 
 def encode_preamble(suite: int, offer: Offer) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from p2pchat.errors import ErrorCode
+from p2pchat.errors import ErrorCode, LocalProtocolError
 from p2pchat.noise.symmetric import CipherState
 from p2pchat.session.delivery import Envelope
 from p2pchat.session.frames import BODY_MAX_BYTES, Kind, encode_frame, encode_inner
@@ -54,10 +54,14 @@ class Outgoing:
     def receipt(self, revision: int, index: int) -> None:
         """Acknowledge envelopes up to ``index``, once ``revision`` is committed."""
         self._receipts.append((revision, index))
+        self._release_receipts()
 
     def committed(self, revision: int) -> None:
         """The store holds everything up to ``revision``."""
         self._committed = max(self._committed, revision)
+        self._release_receipts()
+
+    def _release_receipts(self) -> None:
         while self._receipts and self._receipts[0][0] <= self._committed:
             self._receipt = self._receipts.popleft()[1]
 
@@ -68,10 +72,6 @@ class Outgoing:
         self._receipts.clear()
         self._pong = None
         self._control.append((Kind.CLOSE, code.to_bytes(2, "big")))
-
-    def drop(self) -> None:
-        """Forget all that waits."""
-        self.__init__()  # type: ignore[misc]  # back to the empty state, the cipher included
 
     def take(self) -> bytes:
         """Return the bytes that may leave now."""
@@ -102,6 +102,7 @@ class Outgoing:
         ]
 
     def _seal(self, kind: Kind, body: bytes) -> bytes:
-        assert self._cipher is not None
+        if self._cipher is None:
+            raise LocalProtocolError("the transport phase has not begun", ErrorCode.INTERNAL)
         # The nonce is the cipher's own counter, one for each frame of this connection.
         return encode_frame(self._cipher.encrypt_with_ad(b"", encode_inner(kind, body)))

@@ -70,6 +70,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
         (_S.AWAIT_MESSAGE_3, _T.NOISE): _S.AUTHENTICATED,
         (_S.AWAIT_MESSAGE_3, _T.REFUSE): _S.CLOSED,
         (_S.AUTHENTICATED, _T.ATTACH): _S.GREETING,
+        (_S.GREETING, _T.ACCEPT): _S.GREETING,
         (_S.GREETING, _T.HELLO): _S.PENDING,
         (_S.PENDING, _T.HELLO): _S.PENDING,
         (_S.PENDING, _T.ACCEPT): _S.PENDING,

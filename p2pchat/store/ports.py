@@ -155,8 +155,9 @@ class Transaction(Protocol):
     def delete_message(self, contact_id: int, message_id: bytes) -> None:
         """Delete one message (cancelled while queued)."""
 
-    def undelivered(self, contact_id: int, limit: int, *, unsealed_only: bool
-                    ) -> list[MessageRecord]:
+    def undelivered(
+        self, contact_id: int, limit: int, *, unsealed_only: bool
+    ) -> list[MessageRecord]:
         """Return the oldest outgoing messages in state queued or sent, oldest first.
 
         With ``unsealed_only``, those that have no envelope in the current session.
@@ -166,7 +167,11 @@ class Transaction(Protocol):
         """Set the contact's ``unread`` to 0 and its incoming messages to ``READ``."""
 
     def messages(
-        self, contact_id: int, *, before: bytes | None = None, limit: int = 100,
+        self,
+        contact_id: int,
+        *,
+        before: bytes | None = None,
+        limit: int = 100,
         search: str | None = None,
     ) -> list[MessageRecord]:
         """Return the newest ``limit`` messages (before a message id), oldest first.

@@ -1,0 +1,176 @@
+"""Real pairs of connections joined by nothing but bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from p2pchat.crypto import x25519
+from p2pchat.crypto.secret import Rng
+from p2pchat.identity.certificate import issue
+from p2pchat.identity.keys import IdentityKey, generate_identity
+from p2pchat.session.authentication import ConnectionConfig
+from p2pchat.session.connection import Connection
+from p2pchat.session.events import Attach, Command, Event, SessionChanged, SessionStarted
+from p2pchat.session.delivery import Envelope, SessionState, decode_session, encode_session
+from p2pchat.session.negotiation import OUR_OFFER, Offer
+
+NOW_MS = 1_790_000_000_000
+"""A wall clock for tests: September 2026."""
+
+
+def seeded_rng(seed: str) -> Rng:
+    """A reproducible source: SHA-256 in counter mode over a seed. For tests only."""
+    counter = 0
+
+    def rng(count: int) -> bytes:
+        nonlocal counter
+        out = b""
+        while len(out) < count:
+            out += hashlib.sha256(f"{seed}/{counter}".encode()).digest()
+            counter += 1
+        return out[:count]
+
+    return rng
+
+
+@dataclass
+class Person:
+    """Someone with an identity and a static key."""
+
+    name: str
+    rng: Rng
+    identity: IdentityKey = field(init=False)
+    static: x25519.KeyPair = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.identity = generate_identity(rng=self.rng)
+        self.static = x25519.generate(rng=self.rng)
+
+    def config(
+        self, *, expects: bytes | None = None, generation: int = 0, offer: Offer = OUR_OFFER
+    ) -> ConnectionConfig:
+        certificate = issue(
+            self.identity.seed, self.static.public, generation=generation, now_ms=NOW_MS
+        )
+        return ConnectionConfig(certificate, self.static, expects, offer)
+
+
+def person(name: str) -> Person:
+    return Person(name, seeded_rng(name))
+
+
+class Peer:
+    """One end: a Connection and the store beside it, reduced to a snapshot and envelopes."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.events: list[Event] = []
+        self.commit_at_once = True
+
+    def drain(self) -> list[Event]:
+        """Take all events; commit what they changed unless told not to."""
+        taken: list[Event] = []
+        while (event := self.connection.next_event()) is not None:
+            taken.append(event)
+        self.events += taken
+        if self.commit_at_once:
+            self.commit()
+        return taken
+
+    def commit(self) -> None:
+        for event in reversed(self.events):
+            if isinstance(event, SessionChanged):
+                self.connection.committed(event.revision)
+                return
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    @property
+    def state(self) -> SessionState:
+        """The session as the store would give it back: through its encoding."""
+        for event in reversed(self.events):
+            if isinstance(event, SessionChanged):
+                return stored(event.state)
+        raise AssertionError("no session yet")
+
+
+def stored(state: SessionState) -> SessionState:
+    envelopes = [
+        Envelope(item.index, item.envelope, item.digest, item.message_id)
+        for item in state.unacknowledged
+    ]
+    return decode_session(encode_session(state), envelopes)
+
+
+class Pair:
+    """Two ends of one connection; ``now`` is both sides' monotonic clock."""
+
+    def __init__(
+        self,
+        dialler: Person,
+        listener: Person,
+        *,
+        dialler_config: ConnectionConfig | None = None,
+        listener_config: ConnectionConfig | None = None,
+    ) -> None:
+        self.now = 100.0
+        self.a = Peer(
+            Connection(
+                dialler_config or dialler.config(expects=listener.identity.public),
+                initiator=True,
+                now=self.now,
+                now_ms=NOW_MS,
+                rng=dialler.rng,
+            )
+        )
+        self.b = Peer(
+            Connection(
+                listener_config or listener.config(),
+                initiator=False,
+                now=self.now,
+                now_ms=NOW_MS,
+                rng=listener.rng,
+            )
+        )
+        self.names = dialler.name, listener.name
+
+    def pump(self, change: Callable[[bytes], bytes] = lambda data: data) -> None:
+        """Carry bytes both ways until nothing moves; ``change`` sees each piece on its way."""
+        moved = True
+        while moved:
+            moved = False
+            for sender, receiver in ((self.a, self.b), (self.b, self.a)):
+                sender.drain()
+                data = sender.connection.data_to_send()
+                if data:
+                    moved = True
+                    receiver.connection.receive_data(change(data), now=self.now)
+                    receiver.drain()
+
+    def attach(
+        self,
+        *,
+        sessions: tuple[SessionState | None, SessionState | None] = (None, None),
+        accepted: tuple[bool, bool] = (True, True),
+    ) -> None:
+        self.pump()
+        for peer, name, accept, session in zip(
+            (self.a, self.b), self.names, accepted, sessions, strict=True
+        ):
+            peer.connection.send(Attach(accept, name, session=session), now=self.now)
+        self.pump()
+
+    def command(self, peer: Peer, command: Command) -> list[Event]:
+        peer.connection.send(command, now=self.now)
+        return peer.drain()
+
+
+def open_pair(a: str = "alice", b: str = "bob") -> Pair:
+    """A pair with a fresh session, both ends open."""
+    pair = Pair(person(a), person(b))
+    pair.attach()
+    assert pair.a.of(SessionStarted) and pair.b.of(SessionStarted)
+    return pair
