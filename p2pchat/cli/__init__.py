@@ -1,1 +1,1 @@
-"""cli"""
+"""The command line: arguments, printing and exit codes, no logic of its own."""

@@ -1,0 +1,111 @@
+"""The parameters of each method as types; what does not fit them exactly is -32602.
+
+Converted strictly: no coercion, no unknown fields, and every length bounded before the node
+sees it. Meaning (does the contact exist, does the link parse) is the node's to judge.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+
+from p2pchat.constants import (
+    ADDRESS_MAX_BYTES,
+    LINK_ADDRESSES_MAX,
+    LINK_MAX_CHARS,
+    NAME_MAX_BYTES,
+    NOTE_MAX_CHARS,
+    TEXT_MAX_BYTES,
+)
+from p2pchat.rpc.protocol import RpcCode, RpcError
+
+LIST_DEFAULT: Final = 50
+"""Messages in a page when nothing is said: a screen and a half."""
+LIST_MAX: Final = 10_000
+"""Messages in one page; of the longest texts that is 640 MB, of usual ones 2."""
+WAIT_MAX_S: Final = 24 * 3600.0
+"""One ``message.wait``; whoever waits longer asks again."""
+
+Handle = Annotated[str, msgspec.Meta(min_length=1, max_length=4 * NAME_MAX_BYTES)]
+"""A local name or a peer id; longer ones match nothing."""
+MessageId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MAX_BYTES)]
+Address = Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX_BYTES)]
+
+
+class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base: no parameters."""
+
+
+class ContactParams(Params, frozen=True):
+    """Methods that need only a contact."""
+
+    contact: Handle
+
+
+class AddParams(Params, frozen=True):
+    """``contact.add``."""
+
+    link: Annotated[str, msgspec.Meta(min_length=1, max_length=LINK_MAX_CHARS)]
+    name: Name | None = None
+    note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)] = ""
+
+
+class AddressParams(ContactParams, frozen=True):
+    """``contact.address``."""
+
+    addresses: Annotated[list[Address], msgspec.Meta(max_length=LINK_ADDRESSES_MAX)]
+
+
+class VerifyParams(ContactParams, frozen=True):
+    """``contact.verify``; the longest honest paste has white space all over."""
+
+    number: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class RetryParams(Params, frozen=True):
+    """``contact.retry``; without a contact, all of them."""
+
+    contact: Handle | None = None
+
+
+class SendParams(ContactParams, frozen=True):
+    """``message.send``; the node counts the bytes, this bounds the characters."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+
+
+class MessageParams(ContactParams, frozen=True):
+    """Methods about one message."""
+
+    message_id: MessageId
+
+
+class WaitParams(MessageParams, frozen=True):
+    """``message.wait``; ``timeout`` in seconds."""
+
+    timeout: Annotated[float, msgspec.Meta(ge=0, le=WAIT_MAX_S)]
+
+
+class ListParams(ContactParams, frozen=True):
+    """``message.list``."""
+
+    before: MessageId | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
+    search: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+
+
+P = TypeVar("P", bound=Params)
+
+
+def convert(params: dict[str, Any] | list[Any], kind: type[P]) -> P:
+    """Return the parameters as ``kind``.
+
+    Raises:
+        RpcError: ``INVALID_PARAMS``, with the field and what was expected there.
+    """
+    try:
+        return msgspec.convert(params or {}, kind)
+    except msgspec.ValidationError as error:
+        raise RpcError(RpcCode.INVALID_PARAMS, f"invalid parameters: {error}") from None

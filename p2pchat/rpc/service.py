@@ -1,0 +1,255 @@
+"""What each JSON-RPC method does: one node seen through plain values (interface.md).
+
+Every client speaks to this, the terminal app in the same process as well as a program at the
+end of a pipe, so that there is one meaning of each method. Parameters are converted before the
+node is touched; results and notifications are JSON values. Nothing here reads or writes bytes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, assert_never
+
+from p2pchat.node.views import (
+    ContactChanged,
+    ContactRequested,
+    ContactView,
+    MessageArrived,
+    MessageStateChanged,
+    MessageView,
+    NodeEvent,
+    SessionRestarted,
+)
+from p2pchat.rpc import params as p
+from p2pchat.rpc.failures import to_rpc_error
+from p2pchat.rpc.protocol import RpcCode, RpcError
+
+if TYPE_CHECKING:
+    from p2pchat.node.node import Node, Subscription
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Any], Awaitable[object]]
+
+
+class Service:
+    """The methods of one running node.
+
+    Args:
+        node: Started; the owner stops it.
+        on_stop: Called when a client asks the process to end; None where it may not.
+    """
+
+    UNORDERED: Final = frozenset({"message.wait"})
+    """Methods that take long by nature and must not hold up the requests behind them."""
+
+    def __init__(self, node: Node, *, on_stop: Callable[[], None] | None = None) -> None:
+        self._node = node
+        self._on_stop = on_stop
+        self._methods: dict[str, tuple[type[p.Params], Handler]] = {
+            "node.status": (p.Params, self._status),
+            "node.stop": (p.Params, self._stop),
+            "identity.show": (p.Params, self._identity),
+            "contact.add": (p.AddParams, self._add),
+            "contact.list": (p.Params, self._contacts),
+            "contact.accept": (p.ContactParams, self._accept),
+            "contact.block": (p.ContactParams, self._block),
+            "contact.keep": (p.ContactParams, self._keep),
+            "contact.remove": (p.ContactParams, self._remove),
+            "contact.retry": (p.RetryParams, self._retry),
+            "contact.address": (p.AddressParams, self._address),
+            "contact.safety_number": (p.ContactParams, self._safety_number),
+            "contact.verify": (p.VerifyParams, self._verify),
+            "message.send": (p.SendParams, self._send),
+            "message.list": (p.ListParams, self._messages),
+            "message.cancel": (p.MessageParams, self._cancel),
+            "message.mark_read": (p.ContactParams, self._mark_read),
+            "message.wait": (p.WaitParams, self._wait),
+        }
+
+    async def call(self, method: str, params: dict[str, Any] | list[Any]) -> object:
+        """Run one method.
+
+        Returns:
+            The result as JSON values.
+
+        Raises:
+            RpcError: Every failure, a defect of ours included.
+        """
+        entry = self._methods.get(method)
+        if entry is None:
+            raise RpcError(RpcCode.METHOD_NOT_FOUND, "no such method")
+        kind, handler = entry
+        try:
+            return await handler(p.convert(params, kind))
+        except Exception as error:  # noqa: BLE001  # the border: whatever failed becomes an answer
+            answer = to_rpc_error(error)
+            if answer.code == RpcCode.INTERNAL_ERROR:
+                _log.exception("%s failed", method)
+            raise answer from None
+
+    def subscribe(self) -> Notifications:
+        """Begin to collect the node's notifications from this moment on."""
+        return Notifications(self._node.subscribe())
+
+    async def _status(self, _: p.Params) -> object:
+        view = self._node.status()
+        return {
+            "version": view.version,
+            "peer_id": view.peer_id,
+            "listen": list(view.listen),
+            "contacts_online": view.contacts_online,
+        }
+
+    async def _stop(self, _: p.Params) -> object:
+        if self._on_stop is None:
+            raise RpcError(RpcCode.FAILED, "this process cannot be stopped from outside")
+        self._on_stop()
+        return {}
+
+    async def _identity(self, _: p.Params) -> object:
+        view = self._node.identity()
+        return {"name": view.name, "peer_id": view.peer_id, "link": view.link}
+
+    async def _add(self, params: p.AddParams) -> object:
+        view = await self._node.add_contact(params.link, params.name, params.note)
+        return {"contact": view.contact}
+
+    async def _contacts(self, _: p.Params) -> object:
+        return [_contact(view) for view in await self._node.contacts()]
+
+    async def _accept(self, params: p.ContactParams) -> object:
+        await self._node.accept(params.contact)
+        return {}
+
+    async def _block(self, params: p.ContactParams) -> object:
+        await self._node.block(params.contact)
+        return {}
+
+    async def _keep(self, params: p.ContactParams) -> object:
+        await self._node.keep(params.contact)
+        return {}
+
+    async def _remove(self, params: p.ContactParams) -> object:
+        await self._node.remove(params.contact)
+        return {}
+
+    async def _retry(self, params: p.RetryParams) -> object:
+        self._node.retry(params.contact)
+        return {}
+
+    async def _address(self, params: p.AddressParams) -> object:
+        await self._node.set_addresses(params.contact, params.addresses)
+        return {}
+
+    async def _safety_number(self, params: p.ContactParams) -> object:
+        return {"number": await self._node.safety_number(params.contact)}
+
+    async def _verify(self, params: p.VerifyParams) -> object:
+        return {"trust": (await self._node.verify(params.contact, params.number)).value}
+
+    async def _send(self, params: p.SendParams) -> object:
+        view = await self._node.send(params.contact, params.text)
+        return {"message_id": view.message_id, "state": view.state.value}
+
+    async def _messages(self, params: p.ListParams) -> object:
+        views = await self._node.messages(
+            params.contact, before=params.before, limit=params.limit, search=params.search
+        )
+        return [_message(view) for view in views]
+
+    async def _cancel(self, params: p.MessageParams) -> object:
+        await self._node.cancel(params.contact, params.message_id)
+        return {}
+
+    async def _mark_read(self, params: p.ContactParams) -> object:
+        await self._node.mark_read(params.contact)
+        return {}
+
+    async def _wait(self, params: p.WaitParams) -> object:
+        return _message(
+            await self._node.wait_delivered(params.contact, params.message_id, params.timeout)
+        )
+
+
+class Notifications:
+    """The node's events as JSON-RPC notifications: an asynchronous iterator to be closed."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    def __aiter__(self) -> Notifications:
+        return self
+
+    async def __anext__(self) -> tuple[str, dict[str, Any]]:
+        """Return the next method and its parameters."""
+        return to_notification(await anext(self._subscription))
+
+    def close(self) -> None:
+        """Stop collecting."""
+        self._subscription.close()
+
+
+def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
+    """Return the method and the parameters that announce ``event``."""
+    match event:
+        case MessageArrived(message):
+            return "message.received", {
+                "contact": message.contact,
+                "message_id": message.message_id,
+                "text": message.text,
+                "sent_at_ms": message.sent_at_ms,
+            }
+        case MessageStateChanged(contact, message_id, state, _):
+            return "message.state", {
+                "contact": contact,
+                "message_id": message_id,
+                "state": state.value,
+            }
+        case ContactChanged(view):
+            return "contact.state", {
+                "contact": view.contact,
+                "online": view.online,
+                "trust": view.trust.value,
+                "pq": view.post_quantum,
+            }
+        case ContactRequested(view):
+            return "contact.request", {
+                "contact": view.contact,
+                "name": view.name,
+                "peer_id": view.peer_id,
+                "note": view.note,
+            }
+        case SessionRestarted(contact, cause):
+            return "session.restarted", {"contact": contact, "cause": cause}
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _contact(view: ContactView) -> dict[str, Any]:
+    return {
+        "contact": view.contact,
+        "name": view.name,
+        "peer_id": view.peer_id,
+        "trust": view.trust.value,
+        "online": view.online,
+        "pq": view.post_quantum,
+        "unread": view.unread,
+        "note": view.note,
+        "addresses": list(view.addresses),
+        "offline_reason": view.offline_reason,
+        "offered_peer_id": view.offered_peer_id,
+        "verified_at_ms": view.verified_at_ms,
+    }
+
+
+def _message(view: MessageView) -> dict[str, Any]:
+    return {
+        "message_id": view.message_id,
+        "direction": view.direction.value,
+        "text": view.text,
+        "sent_at_ms": view.sent_at_ms,
+        "state": view.state.value,
+        "reason": view.reason,
+    }
