@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from p2pchat.constants import ENVELOPE_MAX_BYTES, MAX_SKIP
 from p2pchat.crypto import aead, x25519
+from p2pchat.crypto.aead import NONCE_LEN
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.crypto.x25519 import KeyPair
 from p2pchat.errors import (
@@ -23,12 +24,14 @@ from p2pchat.ratchet import skipped as skipped_keys
 from p2pchat.ratchet.header import (
     CHAIN_MAX_MESSAGES,
     ENVELOPE_MIN_BYTES,
+    HEADER_FLAGS,
     Header,
+    nonce_of,
     open_header,
-    seal_header,
+    seal_prefix,
     split_envelope,
 )
-from p2pchat.ratchet.schedule import HeaderKey, chain_step, expand_message_key, root_step
+from p2pchat.ratchet.schedule import HeaderKey, chain_step, root_step
 from p2pchat.ratchet.skipped import SkippedKeys
 from p2pchat.ratchet.state import Chain, RatchetSeed, RatchetState, Root
 
@@ -42,7 +45,7 @@ def init_initiator(
         seed: From the handshake.
         remote_ratchet_key: The responder's fresh X25519 key from its encrypted payload; 32 bytes.
         associated_data: Handshake hash ‖ initiator identity ‖ responder identity; 96 bytes.
-        rng: Called once, for 32 bytes.
+        rng: Called once, for the 32 bytes of a ratchet key.
 
     Raises:
         InvalidKeyError: The remote key is not 32 bytes, or of low order.
@@ -90,7 +93,8 @@ def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[Ratchet
     Args:
         state: Current state; never modified.
         plaintext: 0..69546 bytes.
-        rng: Called once, for 32 bytes, only when this begins a sending chain.
+        rng: Called for the 32 bytes of a ratchet key if this begins a sending chain, and then
+            for the 12 bytes of the nonce.
 
     Returns:
         The successor state, which must be durable before the envelope leaves, and the envelope:
@@ -111,22 +115,21 @@ def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[Ratchet
     if number >= CHAIN_MAX_MESSAGES:
         raise LocalProtocolError("the sending chain is used up until the peer answers")
     message_key, chain_key = chain_step(sending.chain_key.reveal())
-    key, nonce, header_nonce = expand_message_key(message_key)
-    # The header nonce is unique under its header key: 96 pseudorandom bits from this message's
-    # own key, of which one chain has fewer than 2^32 (§6.3 has the bound). Sealing again from
-    # the same state repeats the nonce with the identical header, which tells nothing.
-    prefix = seal_header(
-        Header(ratchet_pair.public, root.previous_sent, number),
+    # Under the header key this nonce is unique as one of fewer than 2^32 random ones (§6.3 has
+    # the bound). Under the message key it is unique since that key seals this message only; and
+    # should a state ever be used twice against all rules (a restored disk), it still differs.
+    nonce = rng(NONCE_LEN)
+    associated_data = root.associated_data
+    prefix = seal_prefix(
+        Header(HEADER_FLAGS, ratchet_pair.public, root.previous_sent, number),
         sending.header_key,
-        header_nonce,
-        root.associated_data,
+        nonce,
+        associated_data,
     )
-    # The body's nonce is unique under its key since the key is: it seals this one message.
-    body = aead.seal(key, nonce, plaintext, root.associated_data + prefix)
+    body = aead.seal(message_key, nonce, plaintext, associated_data + prefix)
     sending = Chain(Secret(chain_key), sending.header_key, number + 1)
-    return RatchetState(
-        root, sending, state.receiving, state.skipped, state.received
-    ), prefix + body
+    successor = RatchetState(root, sending, state.receiving, state.skipped, state.received)
+    return successor, prefix + body
 
 
 def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetState, bytes]:
@@ -147,17 +150,18 @@ def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetS
     prefix, body = split_envelope(envelope)
     root, receiving = state.root, state.receiving
     associated_data = root.associated_data
+    if root.ratchet_pair is not None:
+        # The likelier key first: once we have sent, the peer answers in a new chain. And without
+        # a pair the peer has no key of ours to answer to, so no DH step can be due.
+        header = open_header(prefix, root.next_receiving_header_key, associated_data)
+        if header is not None:
+            return _decrypt_in_new_chain(state, root.ratchet_pair, header, prefix, body)
     if receiving is not None:
         header = open_header(prefix, receiving.header_key, associated_data)
         if header is not None:
             if header.number < receiving.number:
                 return _decrypt_skipped(state, root.chains_received, header, prefix, body)
             return _decrypt_next(state, root, receiving, state.skipped, header, prefix, body)
-    if root.ratchet_pair is not None:
-        # Without a pair the peer has no key of ours to answer to, so no DH step can be due.
-        header = open_header(prefix, root.next_receiving_header_key, associated_data)
-        if header is not None:
-            return _decrypt_in_new_chain(state, root.ratchet_pair, header, prefix, body)
     for chain in reversed(state.skipped):
         if chain.ordinal != root.chains_received:
             header = open_header(prefix, chain.header_key, associated_data)
@@ -222,7 +226,9 @@ def _decrypt_next(
     body: bytes,
 ) -> tuple[RatchetState, bytes]:
     """Decrypt a message at or after the receiving chain's next number (R-6.4.4)."""
-    chain_key, skipped = _skip(state, receiving, root, skipped, header.number)
+    chain_key = receiving.chain_key.reveal()
+    if header.number != receiving.number:
+        chain_key, skipped = _skip(state, receiving, root, skipped, header.number)
     message_key, chain_key = chain_step(chain_key)
     plaintext = _open_body(message_key, root, prefix, body)
     received = state.received + 1
@@ -280,5 +286,4 @@ def _check_gap(gap: int) -> None:
 
 
 def _open_body(message_key: bytes, root: Root, prefix: bytes, body: bytes) -> bytes:
-    key, nonce, _ = expand_message_key(message_key)
-    return aead.open_(key, nonce, body, root.associated_data + prefix)
+    return aead.open_(message_key, nonce_of(prefix), body, root.associated_data + prefix)

@@ -1,7 +1,7 @@
 """The ratchet's bytes on the wire: header and envelope (protocol.md §6.3).
 
-An envelope is ``version ‖ header nonce ‖ sealed header ‖ sealed body``; its first 70 bytes are
-the *prefix*, which the body's tag covers. All lengths but the body's are fixed, so an observer
+An envelope is ``version ‖ nonce ‖ sealed header ‖ sealed body``; its first 70 bytes are the
+*prefix*, which the body's tag covers. All lengths but the body's are fixed, so an observer
 of the envelope learns neither the ratchet key nor the counters, and parsing cannot be confused.
 This module knows layouts, not which key belongs where: that is ``double_ratchet``.
 """
@@ -9,8 +9,7 @@ This module knows layouts, not which key belongs where: that is ``double_ratchet
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2pchat.constants import ENVELOPE_MAX_BYTES, KEY_LEN, TAG_LEN
 from p2pchat.crypto.aead import NONCE_LEN
@@ -22,8 +21,8 @@ ENVELOPE_VERSION: Final = 1
 HEADER_FLAGS: Final = 0
 """First byte of a header: reserved for a KEM part, and refused until there is one."""
 CHAIN_MAX_MESSAGES: Final = 2**32 - 1
-"""Messages in one chain: the count itself must fit the header's u32. Far below the 2^48 or so
-at which 96-bit pseudorandom header nonces under one header key would start to collide."""
+"""Messages in one chain: the count itself must fit the header's u32. So many random
+96-bit nonces under one header key repeat with a probability below 2^-33."""
 
 _HEADER: Final = struct.Struct(f">B{KEY_LEN}sII")
 _VERSION_BYTE: Final = bytes([ENVELOPE_VERSION])
@@ -32,33 +31,35 @@ _NONCE_END: Final = 1 + NONCE_LEN
 HEADER_LEN: Final = _HEADER.size
 """41 bytes: flags, ratchet public key, length of the previous chain, message number."""
 PREFIX_LEN: Final = _NONCE_END + HEADER_LEN + TAG_LEN
-"""70 bytes: version, header nonce, sealed header."""
+"""70 bytes: version, nonce, sealed header."""
 ENVELOPE_MIN_BYTES: Final = PREFIX_LEN + TAG_LEN
 """86 bytes: an empty message; also what an envelope adds to its plaintext."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """What the receiver needs to find a message's key.
 
+    A named tuple, since one is made for each message and a frozen dataclass takes twice as long.
+
     Attributes:
+        flags: ``HEADER_FLAGS``.
         ratchet_key: The sender's X25519 public key of this chain; 32 bytes.
         previous_length: Messages that the sender's previous chain has in all.
         number: This message's number in its chain, from 0.
     """
 
+    flags: int
     ratchet_key: bytes
     previous_length: int
     number: int
 
 
-def seal_header(header: Header, key: HeaderKey, nonce: bytes, associated_data: bytes) -> bytes:
+def seal_prefix(header: Header, key: HeaderKey, nonce: bytes, associated_data: bytes) -> bytes:
     """Return the 70-byte prefix of an envelope (R-6.3.1 to R-6.3.3).
 
     The caller vouches for the nonce: 12 bytes, never before used with ``key``.
     """
-    packed = _HEADER.pack(HEADER_FLAGS, header.ratchet_key, header.previous_length, header.number)
-    return _VERSION_BYTE + nonce + key.cipher.seal(nonce, packed, associated_data)
+    return _VERSION_BYTE + nonce + key.cipher.seal(nonce, _HEADER.pack(*header), associated_data)
 
 
 def split_envelope(envelope: bytes) -> tuple[bytes, bytes]:
@@ -74,6 +75,11 @@ def split_envelope(envelope: bytes) -> tuple[bytes, bytes]:
     return envelope[:PREFIX_LEN], envelope[PREFIX_LEN:]
 
 
+def nonce_of(prefix: bytes) -> bytes:
+    """Return the 12-byte nonce of an envelope."""
+    return prefix[1:_NONCE_END]
+
+
 def open_header(prefix: bytes, key: HeaderKey, associated_data: bytes) -> Header | None:
     """Return the header if ``key`` opens it, ``None`` if it belongs to another key.
 
@@ -86,7 +92,7 @@ def open_header(prefix: bytes, key: HeaderKey, associated_data: bytes) -> Header
         packed = key.cipher.open(prefix[1:_NONCE_END], prefix[_NONCE_END:], associated_data)
     except DecryptionError:
         return None
-    flags, ratchet_key, previous_length, number = _HEADER.unpack(packed)
-    if flags != HEADER_FLAGS or number >= CHAIN_MAX_MESSAGES:
+    header = Header._make(_HEADER.unpack(packed))
+    if header.flags != HEADER_FLAGS or header.number >= CHAIN_MAX_MESSAGES:
         raise DecryptionError("an authentic header is of a kind not known here")
-    return Header(ratchet_key, previous_length, number)
+    return header

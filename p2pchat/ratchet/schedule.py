@@ -10,18 +10,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from p2pchat.constants import KEY_LEN
-from p2pchat.crypto.aead import NONCE_LEN, Cipher
+from p2pchat.crypto.aead import Cipher
 from p2pchat.crypto.kdf import hkdf_sha256, hmac_sha256
 from p2pchat.crypto.secret import Secret
 
 ROOT_LABEL: Final = b"p2pchat/1 ratchet root"
-MESSAGE_LABEL: Final = b"p2pchat/1 ratchet key"
-"""With a 32-byte block and a counter before the padding this still fits one SHA-256 block."""
-
 _MESSAGE_KEY_INPUT: Final = b"\x01"
 _CHAIN_KEY_INPUT: Final = b"\x02"
-_FIRST_BLOCK_INFO: Final = MESSAGE_LABEL + b"\x01"
-_SECOND_BLOCK_INFO: Final = MESSAGE_LABEL + b"\x02"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +52,9 @@ def root_step(root_key: Secret, dh_output: bytes) -> tuple[Secret, Secret, Heade
 
 
 def chain_step(chain_key: bytes) -> tuple[bytes, bytes]:
-    """Return one message's key and the next chain key, 32 bytes each (R-6.2.5)."""
-    return hmac_sha256(chain_key, _MESSAGE_KEY_INPUT), hmac_sha256(chain_key, _CHAIN_KEY_INPUT)
+    """Return one message's key and the next chain key, 32 bytes each (R-6.2.5).
 
-
-def expand_message_key(message_key: bytes) -> tuple[bytes, bytes, bytes]:
-    """Return a message's 32-byte AEAD key, its 12-byte nonce and its header's 12-byte nonce.
-
-    This is HKDF-Expand of RFC 5869 to 56 bytes with the message key as pseudorandom key
-    (R-6.2.6); extraction would add nothing, since the message key is uniform already.
+    The message key is the AEAD key of the one message that it is for; no chain key and no other
+    message key can be found from it.
     """
-    first = hmac_sha256(message_key, _FIRST_BLOCK_INFO)
-    second = hmac_sha256(message_key, first + _SECOND_BLOCK_INFO)
-    return first, second[:NONCE_LEN], second[NONCE_LEN : 2 * NONCE_LEN]
+    return hmac_sha256(chain_key, _MESSAGE_KEY_INPUT), hmac_sha256(chain_key, _CHAIN_KEY_INPUT)
