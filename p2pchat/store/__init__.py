@@ -1,1 +1,5 @@
-"""store"""
+"""The profile on disk: one encrypted database, its key file, its lock.
+
+Rooms above use ``ports`` (what a store is), ``profile`` (where it is) and ``open`` (how it is
+made and unlocked); everything else is theirs alone.
+"""

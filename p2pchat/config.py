@@ -1,0 +1,107 @@
+"""The person's settings: ``config.toml`` in the profile's folder, read into a frozen ``Config``.
+
+Nothing needs to be set: a missing file means the defaults. An unknown or malformed entry is an
+error that names it, never ignored: a mistyped setting that silently does nothing is worse than
+a refusal. Command-line options override what stands here; that is the caller's business.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+from p2pchat.errors import IdentityError, UsageError
+from p2pchat.identity.link import parse_address
+
+CONFIG_MAX_BYTES: Final = 1 << 16
+"""A file of settings is a few lines; anything larger was not meant to be one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings, with their defaults.
+
+    Attributes:
+        listen: Where to accept connections, ``host:port``. By default on every IPv4 interface,
+            since peers on the same network could not reach us otherwise, on a free port that the
+            system picks: the contact link tells it. A fixed port keeps links valid over restarts.
+        connect_timeout_s: How long one address of a peer may take to answer.
+        retry_first_s: Pause before a peer that did not answer is dialled again.
+        retry_max_s: That pause doubles up to this; short, because nobody waits 15 minutes.
+    """
+
+    listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
+    connect_timeout_s: float = 10.0
+    retry_first_s: float = 1.0
+    retry_max_s: float = 60.0
+
+
+def load_config(path: Path) -> Config:
+    """Read ``path``; a missing file means the defaults.
+
+    Raises:
+        UsageError: It cannot be read, or says something that is no setting.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(CONFIG_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return Config()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if len(content) > CONFIG_MAX_BYTES:
+        raise UsageError(f"{path} has more than {CONFIG_MAX_BYTES} bytes: is it the right file?")
+    try:
+        return parse_config(tomllib.loads(content.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
+
+
+def parse_config(settings: Mapping[str, Any]) -> Config:
+    """Return the ``Config`` that parsed TOML describes.
+
+    Raises:
+        UsageError: An unknown setting, or a value of the wrong kind or out of range.
+    """
+    known = [field.name for field in fields(Config)]
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"there is no setting {key!r}; known are {', '.join(known)}")
+    defaults = Config()
+    config = Config(
+        listen=_addresses(settings, "listen", defaults.listen),
+        connect_timeout_s=_seconds(settings, "connect_timeout_s", defaults.connect_timeout_s),
+        retry_first_s=_seconds(settings, "retry_first_s", defaults.retry_first_s),
+        retry_max_s=_seconds(settings, "retry_max_s", defaults.retry_max_s),
+    )
+    if config.retry_max_s < config.retry_first_s:
+        raise UsageError("'retry_max_s' is less than 'retry_first_s'")
+    return config
+
+
+def _seconds(settings: Mapping[str, Any], key: str, default: float) -> float:
+    value = settings.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{key!r} is a number of seconds, such as 10")
+    if not 0.1 <= value <= 3600:
+        raise UsageError(f"{key!r} lies between 0.1 and 3600 seconds")
+    return float(value)
+
+
+def _addresses(settings: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:
+    value = settings.get(key, list(default))
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f'{key!r} is a list of addresses, such as ["0.0.0.0:7420"]; [] is none')
+    for address in value:
+        host, _, port = address.rpartition(":")
+        try:
+            # Port 0 is for listening only, so the parser of peers' addresses refuses it.
+            parse_address(f"{host}:1" if port == "0" else address)
+        except IdentityError as error:
+            raise UsageError(f"{key!r}: {error}") from error
+    return tuple(value)

@@ -1,0 +1,132 @@
+"""The store itself: one encrypted SQLite file, a thread that writes, a thread that reads.
+
+Implements ``ports.Store``. Invariants: an awaited ``write`` is on the disk; a ``read`` sees it;
+what one unit changes is visible whole or not at all, also after a crash; nothing leaves memory
+unencrypted. What it does not do: see that an older copy of the file was put back (its pages
+authenticate, their freshness does not); the session digests of protocol.md §8 show that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from threading import Lock
+from typing import Final, TypeVar
+
+from p2pchat.crypto.secret import Secret
+from p2pchat.errors import DamagedStoreError
+from p2pchat.store.connection import create_database, open_database, probe
+from p2pchat.store.faults import translated
+from p2pchat.store.ports import IdentityRecord, Transaction
+from p2pchat.store.reader import Reader
+from p2pchat.store.schema import migrate, require_known
+from p2pchat.store.search import SearchIndex
+from p2pchat.store.transaction import SqlTransaction
+from p2pchat.store.writer import Writer
+
+T = TypeVar("T")
+
+WHOLE_CHECK_MAX_BYTES: Final = 8 << 20
+"""Files up to this size are checked page by page when opened (some 20 ms); larger ones show
+damage when the damaged page is read."""
+
+
+class Database:
+    """An open, unlocked store; made by ``open_store``."""
+
+    def __init__(self, writer: Writer, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._closing = Lock()
+
+    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run a unit of work; completes after the durable commit.
+
+        Raises:
+            StoreError: The store is closed. When awaited: the commit failed.
+        """
+        return self._writer.inbox.submit(work)
+
+    def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        """Run a unit that only reads; does not wait for a disk sync.
+
+        Raises:
+            StoreError: The store is closed. When awaited: the unit tried to write.
+        """
+        return self._reader.inbox.submit(work)
+
+    async def close(self) -> None:
+        """Finish what is queued and close the files."""
+        await asyncio.to_thread(self.close_now)
+
+    def close_now(self) -> None:
+        """Do the same, blocking; harmless when closed already."""
+        with self._closing:
+            self._reader.close()  # first: the last connection folds the log into the file
+            self._writer.close()
+
+
+def create_store(path: Path, key: Secret, database_id: bytes, identity: IdentityRecord) -> None:
+    """Make the database with the profile's identity in it, durably, and close it.
+
+    Args:
+        path: Must not exist.
+        key: 32 bytes.
+        database_id: 16 random bytes for the head of the file.
+        identity: The profile's own.
+
+    Raises:
+        StoreError: The file exists or cannot be written.
+    """
+    connection = create_database(path, key, database_id)
+    with translated():
+        try:
+            migrate(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            transaction = SqlTransaction(connection, SearchIndex(connection))
+            transaction.put_identity(identity)
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, IdentityRecord]:
+    """Open the database; nothing is written before it is known to be ours and whole.
+
+    Returns:
+        The running store, and the identity inside.
+
+    Raises:
+        DamagedStoreError: Not ours, not encrypted, damaged, or without an identity.
+        StoreError: Made by a newer program, or it cannot be opened.
+    """
+    require_known(probe(path, key, database_id))
+    with translated():
+        reading = None
+        writing = open_database(path, key)
+        try:
+            migrate(writing)
+            if path.stat().st_size <= WHOLE_CHECK_MAX_BYTES:
+                findings = writing.execute("PRAGMA quick_check(1)").fetchall()
+                if findings != [("ok",)]:
+                    raise DamagedStoreError(
+                        f"the profile's database is damaged ({findings[0][0]}); "
+                        "restore it from a backup (nothing was changed)"
+                    )
+            identity = SqlTransaction(writing, SearchIndex(writing)).identity()
+            if identity is None:
+                raise DamagedStoreError("the profile's database holds no identity")
+            reading = open_database(path, key, read_only=True)
+            return Database(Writer(writing), Reader(reading)), identity
+        except BaseException:  # whatever it was, the files must not stay open
+            if reading is not None:
+                reading.close()
+            writing.close()
+            raise

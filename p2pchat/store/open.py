@@ -1,0 +1,244 @@
+"""Making a profile, and unlocking one.
+
+Both block for about a second (Argon2id) and hold the profile's lock from the first look to
+``OpenProfile.close``. Making is all or nothing: a mark is set first, the key file is written
+last, and only a folder with the mark and without a key file is ever started over. Nothing that
+could hold someone's identity is overwritten or deleted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import assert_never
+
+from p2pchat.constants import KEY_LEN, NAME_MAX_BYTES
+from p2pchat.crypto import pwhash, x25519
+from p2pchat.crypto.secret import Rng, Secret
+from p2pchat.errors import (
+    DamagedStoreError,
+    LockedError,
+    NoProfileError,
+    ProfileExistsError,
+    StoreError,
+    UsageError,
+)
+from p2pchat.identity.certificate import issue
+from p2pchat.identity.keys import generate_identity
+from p2pchat.sanitize import clean_line
+from p2pchat.store import keyfile
+from p2pchat.store.connection import DATABASE_ID_LEN, require_cipher
+from p2pchat.store.database import Database, create_store, open_store
+from p2pchat.store.keychain import Keychain, SystemKeychain
+from p2pchat.store.lock import ProfileLock
+from p2pchat.store.ports import IdentityRecord
+from p2pchat.store.profile import Profile, guard_folder, make_folder
+
+
+@dataclass(frozen=True, slots=True)
+class PassphraseUnlock:
+    """Unlock by what the person types: any non-empty bytes."""
+
+    passphrase: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class KeychainUnlock:
+    """Unlock by a key that the OS keychain holds."""
+
+    keychain: Keychain = field(default_factory=SystemKeychain)
+
+
+Unlock = PassphraseUnlock | KeychainUnlock
+
+
+@dataclass(slots=True)
+class OpenProfile:
+    """An unlocked profile, held by this process until ``close``.
+
+    Attributes:
+        path: The folder.
+        store: The running store.
+        identity: Our own secrets, as stored when the profile was opened.
+    """
+
+    path: Path
+    store: Database
+    identity: IdentityRecord
+    _lock: ProfileLock
+
+    def close(self) -> None:
+        """Finish what is queued, close the store, give the lock back; blocks, harmless twice.
+
+        Inside an event loop, await ``store.close()`` first: then this does not wait.
+        """
+        try:
+            self.store.close_now()
+        finally:
+            self._lock.release()
+
+
+def create_profile(
+    path: Path,
+    *,
+    name: str,
+    unlock: Unlock,
+    rng: Rng,
+    now_ms: int,
+    memory_kib: int = pwhash.DEFAULT_MEMORY_KIB,
+) -> OpenProfile:
+    """Make an identity and the profile that holds it, and leave it unlocked.
+
+    Args:
+        path: The folder; made if missing. Files of other names in it are left alone.
+        name: The person's own name, one line of at most ``NAME_MAX_BYTES`` of UTF-8.
+        unlock: What unlocks the profile from now on.
+        rng: For all keys, salts and nonces.
+        now_ms: Wall clock; the static key's certificate begins here.
+        memory_kib: Argon2id memory.
+
+    Raises:
+        UsageError: The name or the passphrase cannot be used.
+        ProfileExistsError: There is a profile; it is left alone.
+        ProfileInUseError: Another process is at it.
+        DamagedStoreError: There is a database whose key file is gone; it is left alone.
+        LockedError: No OS keychain is to be had.
+        StoreError: The folder is not ours, or the disk refuses.
+    """
+    require_cipher()
+    _require_name(name)
+    if isinstance(unlock, PassphraseUnlock) and not len(unlock.passphrase):
+        raise UsageError("the passphrase is empty; give one of several words")
+    profile = Profile(path)
+    make_folder(path)
+    lock = ProfileLock(profile.lock)
+    try:
+        _clear_way(profile)
+        signing = generate_identity(rng=rng)
+        static = x25519.generate(rng=rng)
+        certificate = issue(signing.seed, static.public, generation=0, now_ms=now_ms)
+        identity = IdentityRecord(name, signing.seed, static.private, certificate.encoded)
+        database_key = Secret(rng(KEY_LEN))
+        database_id = rng(DATABASE_ID_LEN)
+        wrapped = _wrap(database_key, database_id, unlock, memory_kib=memory_kib, rng=rng)
+        create_store(profile.database, database_key, database_id, identity)
+        keyfile.write(profile.key, wrapped)  # from here on it is a profile
+        profile.unfinished.unlink(missing_ok=True)
+        store, identity = open_store(profile.database, database_key, database_id)
+    except OSError as error:
+        lock.release()
+        raise StoreError(f"cannot make the profile in {path}: {error.strerror}") from error
+    except BaseException:  # whatever it was, the lock must not stay
+        lock.release()
+        raise
+    return OpenProfile(path, store, identity, lock)
+
+
+def open_profile(path: Path, *, unlock: Unlock) -> OpenProfile:
+    """Unlock an existing profile.
+
+    Args:
+        path: The folder.
+        unlock: What the person offers.
+
+    Raises:
+        NoProfileError: There is none, or it was never finished.
+        ProfileInUseError: Another process holds it.
+        LockedError: The passphrase is wrong or empty, or the keychain does not have the key.
+        DamagedStoreError: A file is missing, damaged, not encrypted, or another profile's.
+        StoreError: The folder is not ours, or was made by a newer p2pchat.
+    """
+    profile = Profile(path)
+    _require_profile(profile)
+    guard_folder(path)
+    lock = ProfileLock(profile.lock)
+    try:
+        key_file = keyfile.read(profile.key)
+        database_key = keyfile.unwrap(key_file, _wrapping_key(key_file, unlock))
+        store, identity = open_store(profile.database, database_key, key_file.database_id)
+        profile.unfinished.unlink(missing_ok=True)  # made whole, then killed before its last step
+    except BaseException:  # whatever it was, the lock must not stay
+        lock.release()
+        raise
+    return OpenProfile(path, store, identity, lock)
+
+
+def profile_exists(path: Path) -> bool:
+    """Tell whether there is a finished profile; looks at nothing but the key file's presence."""
+    return Profile(path).key.exists()
+
+
+def _require_profile(profile: Profile) -> None:
+    if profile.key.exists():
+        return
+    if profile.database.exists() and not profile.unfinished.exists():
+        raise _lost_key_file(profile)
+    raise NoProfileError(f"there is no profile in {profile.path} yet; make one: p2pchat init")
+
+
+def _clear_way(profile: Profile) -> None:
+    """Leave a folder in which a profile can be made, with the mark set and durable.
+
+    Raises:
+        ProfileExistsError: There is one.
+        DamagedStoreError: There was one: its database is here without its key file.
+    """
+    if profile.key.exists():
+        raise ProfileExistsError(
+            f"there is a profile in {profile.path} already; it is never overwritten"
+        )
+    if profile.unfinished.exists():
+        # Nobody ever had this identity: its key file was not written.
+        for file in profile.database_files:
+            file.unlink(missing_ok=True)
+    elif profile.database.exists():
+        raise _lost_key_file(profile)
+    profile.unfinished.touch(mode=0o600)
+    keyfile.sync_folder(profile.path)
+
+
+def _lost_key_file(profile: Profile) -> DamagedStoreError:
+    return DamagedStoreError(
+        f"{profile.database} is there but its key file is not; restore {profile.key} from a "
+        "backup, or choose another profile (nothing was changed)"
+    )
+
+
+def _require_name(name: str) -> None:
+    if not name.strip() or clean_line(name, NAME_MAX_BYTES) != name:
+        raise UsageError("a name is one line of printable characters without spaces around it")
+    if len(name.encode()) > NAME_MAX_BYTES:
+        raise UsageError(f"a name has at most {NAME_MAX_BYTES} bytes of UTF-8")
+
+
+def _wrap(
+    database_key: Secret, database_id: bytes, unlock: Unlock, *, memory_kib: int, rng: Rng
+) -> keyfile.KeyFile:
+    match unlock:
+        case PassphraseUnlock(passphrase):
+            return keyfile.wrap_with_passphrase(
+                database_key, database_id, passphrase, memory_kib=memory_kib, rng=rng
+            )
+        case KeychainUnlock(keychain):
+            wrapping_key = Secret(rng(KEY_LEN))
+            key_file = keyfile.wrap_with_key(
+                database_key, database_id, wrapping_key, entry=rng(pwhash.SALT_LEN), rng=rng
+            )
+            keychain.put(key_file.keychain_entry, wrapping_key)
+            return key_file
+        case _:
+            assert_never(unlock)
+
+
+def _wrapping_key(key_file: keyfile.KeyFile, unlock: Unlock) -> Secret:
+    match key_file.method, unlock:
+        case keyfile.Method.PASSPHRASE, PassphraseUnlock(passphrase):
+            if not len(passphrase):
+                raise LockedError("the passphrase is empty")
+            return keyfile.derive_wrapping_key(key_file, passphrase)
+        case keyfile.Method.KEYCHAIN, KeychainUnlock(keychain):
+            return keychain.get(key_file.keychain_entry)
+        case keyfile.Method.PASSPHRASE, _:
+            raise LockedError("this profile is unlocked by a passphrase, not by the OS keychain")
+        case _:
+            raise LockedError("this profile is unlocked by the OS keychain, not by a passphrase")

@@ -1,0 +1,173 @@
+"""Full-text search over messages, kept out of the message's own commit.
+
+Indexing inside the commit costs a p99 of 25 ms (measured), so the index follows later, in
+batches, and ``find`` reads the few messages behind it one by one. Both use the same tokenizer,
+so nobody can tell which part answered. Hits are ordered by position, never ranked: ranking needs
+every hit, and the screen needs fifty.
+
+The index holds no text, only words by position (FTS5, contentless). Deleting leaves a tombstone
+at once; ``purge_step`` then rewrites the index until the words themselves are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import apsw
+
+from p2pchat.errors import UsageError
+
+SEARCH_WORDS_MAX: Final = 32
+"""A person types a few words; the expression's depth is bounded by it."""
+INDEX_BATCH_MESSAGES: Final = 128
+"""Messages a batch: a write that arrives in the middle waits about two milliseconds."""
+INDEX_BATCH_CHARS: Final = 1 << 17
+"""A batch of long messages ends earlier, at two of the longest."""
+PURGE_STEP_PAGES: Final = 64
+"""Pages rewritten by one step of a purge."""
+
+Row = tuple[Any, ...]
+Phrase = tuple[str, ...]
+
+ROW: Final = (
+    "m.message_id, m.contact_id, m.direction, m.body, m.sent_at_ms, m.state, m.position, m.reason"
+)
+"""The columns of a message, in the order of ``MessageRecord``."""
+
+
+class SearchIndex:
+    """The index as one connection sees it; call inside a transaction."""
+
+    __slots__ = ("_connection", "_tokenizer")
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._tokenizer = connection.fts5_tokenizer("unicode61", ["remove_diacritics", "2"])
+
+    def find(self, contact_id: int, words: str, before: int, limit: int) -> list[Row]:
+        """Return the newest ``limit`` rows that contain all ``words``, newest first.
+
+        Args:
+            contact_id: The conversation.
+            words: As a person typed them; no character has a special meaning.
+            before: Only positions below this.
+            limit: At most so many.
+
+        Raises:
+            UsageError: More than ``SEARCH_WORDS_MAX`` words.
+        """
+        phrases = self._phrases(words)
+        if not phrases:
+            return []
+        indexed_to = self._indexed_to()
+        found: list[Row] = []
+        for row in self._connection.execute(
+            f"SELECT {ROW} FROM message AS m WHERE m.contact_id = ? AND m.position > ?"  # noqa: S608  # ROW is ours
+            " AND m.position < ? ORDER BY m.position DESC",
+            (contact_id, indexed_to, before),
+        ):
+            if len(found) == limit:
+                return found
+            if _contains(self._tokens(row[3]), phrases):
+                found.append(row)
+        expression = f'contact:"{contact_id}"' + "".join(
+            f' AND body:"{" ".join(phrase)}"' for phrase in phrases
+        )
+        found += self._connection.execute(
+            f"SELECT {ROW} FROM message_index AS i JOIN message AS m ON m.position = i.rowid"  # noqa: S608  # ROW is ours
+            " WHERE i.message_index MATCH ? AND i.rowid < ? ORDER BY i.rowid DESC LIMIT ?",
+            (expression, min(before, indexed_to + 1), limit - len(found)),
+        )
+        return found
+
+    def backlog(self) -> int:
+        """Return how many messages at most are not indexed yet."""
+        ((backlog,),) = self._connection.execute(
+            "SELECT coalesce(max(position), 0) - indexed_to FROM message, search_state"
+        )
+        return max(0, int(backlog or 0))
+
+    def index_batch(self) -> int:
+        """Index the oldest messages that are not yet; return how many."""
+        indexed_to = self._indexed_to()
+        batch: list[tuple[int, str, str]] = []
+        chars = 0
+        for position, contact_id, body in self._connection.execute(
+            "SELECT position, contact_id, body FROM message WHERE position > ?"
+            " ORDER BY position LIMIT ?",
+            (indexed_to, INDEX_BATCH_MESSAGES),
+        ):
+            batch.append((position, str(contact_id), body))
+            chars += len(body)
+            if chars >= INDEX_BATCH_CHARS:
+                break
+        if not batch:
+            return 0
+        self._connection.executemany(
+            "INSERT INTO message_index (rowid, contact, body) VALUES (?, ?, ?)", batch
+        )
+        self._connection.execute("UPDATE search_state SET indexed_to = ?", (batch[-1][0],))
+        return len(batch)
+
+    def forget(self, positions: Sequence[int]) -> None:
+        """Take deleted messages out of the index and ask for a purge of their words."""
+        indexed_to = self._indexed_to()
+        indexed = [(position,) for position in positions if position <= indexed_to]
+        if indexed:
+            self._connection.executemany("DELETE FROM message_index WHERE rowid = ?", indexed)
+            self._connection.execute("UPDATE search_state SET purge = 1")
+
+    def purge_step(self) -> bool:
+        """Rewrite a part of the index without deleted words; return False if nothing is left."""
+        ((purge,),) = self._connection.execute("SELECT purge FROM search_state")
+        if not purge:
+            return False
+        # A negative count first joins all segments into one merge, which positive ones continue.
+        pages = -PURGE_STEP_PAGES if purge == 1 else PURGE_STEP_PAGES
+        before = self._connection.total_changes()
+        self._connection.execute(
+            "INSERT INTO message_index (message_index, rank) VALUES ('merge', ?)", (pages,)
+        )
+        # FTS5 documents fewer than two changes as the sign that a merge had nothing to do.
+        done = purge > 1 and self._connection.total_changes() - before < 2
+        self._connection.execute("UPDATE search_state SET purge = ?", (0 if done else 2,))
+        return not done
+
+    def _indexed_to(self) -> int:
+        ((indexed_to,),) = self._connection.execute("SELECT indexed_to FROM search_state")
+        return int(indexed_to)
+
+    def _tokens(self, text: str) -> list[str]:
+        return [
+            str(token)  # with neither offsets nor colocated tokens, each item is a plain string
+            for token in self._tokenizer(
+                text.encode("utf-8", "replace"),
+                apsw.FTS5_TOKENIZE_DOCUMENT,
+                None,
+                include_offsets=False,
+                include_colocated=False,
+            )
+        ]
+
+    def _phrases(self, words: str) -> list[Phrase]:
+        """Split at white space; a word of several tokens (``foo-bar``) is a phrase of them."""
+        phrases = list(
+            dict.fromkeys(tuple(tokens) for word in words.split() if (tokens := self._tokens(word)))
+        )
+        if len(phrases) > SEARCH_WORDS_MAX:
+            raise UsageError(f"search for at most {SEARCH_WORDS_MAX} words")
+        return phrases
+
+
+def _contains(tokens: Sequence[str], phrases: Sequence[Phrase]) -> bool:
+    present = set(tokens)
+    return all(
+        present.issuperset(phrase) and (len(phrase) == 1 or phrase in _runs(tokens, len(phrase)))
+        for phrase in phrases
+    )
+
+
+def _runs(tokens: Sequence[str], length: int) -> Iterator[Phrase]:
+    for start in range(len(tokens) - length + 1):
+        yield tuple(tokens[start : start + length])

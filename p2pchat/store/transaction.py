@@ -1,0 +1,362 @@
+"""The operations of ``ports.Transaction`` as SQL, valid during one unit of work.
+
+Records go in and out whole; nothing here decides. Two rules are kept nevertheless, because a
+late event must not break them: a delivered message never becomes undelivered again, and a
+removed contact is not brought back by a stale record.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol, cast
+
+import apsw
+
+from p2pchat.crypto.secret import Secret
+from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
+from p2pchat.identity.trust import Pin, Trust
+from p2pchat.store.ports import (
+    ContactRecord,
+    DeliveryState,
+    Direction,
+    EnvelopeRecord,
+    IdentityRecord,
+    MessageRecord,
+    SessionRecord,
+)
+from p2pchat.store.search import ROW, SearchIndex
+
+_NO_POSITION: Final = 2**63 - 1
+"""Above every position."""
+
+_CONTACT: Final = (
+    "SELECT contact_id, name, identity, trust, offered, addresses, note, certificate_generation,"
+    " added_at_ms, verified_at_ms, post_quantum, (SELECT count(*) FROM message WHERE"
+    " message.contact_id = contact.contact_id AND direction = 'in' AND state = 'delivered')"
+    " FROM contact"
+)
+
+
+class _Rows(Protocol):
+    """An apsw cursor as it is used here: STRICT tables fix the types of the columns."""
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
+
+    def fetchall(self) -> list[tuple[Any, ...]]: ...
+
+
+class SqlTransaction:
+    """One unit's view of the database; ``end`` makes it useless.
+
+    Attributes:
+        added: Messages added by this unit: so many more for the search index to follow up.
+    """
+
+    __slots__ = ("_connection", "_index", "added")
+
+    def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
+        self._connection: apsw.Connection | None = connection
+        self._index = index
+        self.added = 0
+
+    def end(self) -> None:
+        """Refuse every further call: the unit is over and its thread may be elsewhere."""
+        self._connection = None
+
+    def _execute(self, sql: str, values: Sequence[Any] = ()) -> _Rows:
+        if self._connection is None:
+            raise StoreError("a transaction was used after its unit of work")
+        return cast(_Rows, self._connection.execute(sql, values))
+
+    # --- The profile's own identity and settings ---------------------------------------------
+
+    def identity(self) -> IdentityRecord | None:
+        """See ``ports.Transaction``."""
+        for name, seed, static, certificate in self._execute(
+            "SELECT name, signing_seed, static_private, certificate FROM identity"
+        ):
+            return IdentityRecord(name, Secret(seed), Secret(static), certificate)
+        return None
+
+    def put_identity(self, identity: IdentityRecord) -> None:
+        """See ``ports.Transaction``."""
+        self._execute(
+            "INSERT OR REPLACE INTO identity VALUES (1, ?, ?, ?, ?)",
+            (
+                identity.name,
+                identity.signing_seed.reveal(),
+                identity.static_private.reveal(),
+                identity.certificate,
+            ),
+        )
+
+    def get_setting(self, key: str) -> str | None:
+        """See ``ports.Transaction``."""
+        for (value,) in self._execute("SELECT value FROM setting WHERE key = ?", (key,)):
+            return str(value)
+        return None
+
+    def put_setting(self, key: str, value: str) -> None:
+        """See ``ports.Transaction``."""
+        self._execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+
+    # --- Contacts ----------------------------------------------------------------------------
+
+    def contacts(self) -> list[ContactRecord]:
+        """See ``ports.Transaction``."""
+        return [_contact(row) for row in self._execute(f"{_CONTACT} ORDER BY name_key")]
+
+    def contact(self, contact_id: int) -> ContactRecord | None:
+        """See ``ports.Transaction``."""
+        for row in self._execute(f"{_CONTACT} WHERE contact_id = ?", (contact_id,)):
+            return _contact(row)
+        return None
+
+    def put_contact(self, contact: ContactRecord) -> ContactRecord:
+        """See ``ports.Transaction``."""
+        name_key = name_key_of(contact.name)
+        self._require_free("name_key", name_key, contact)
+        self._require_free("identity", contact.pin.identity, contact)
+        values = (
+            contact.name,
+            name_key,
+            contact.pin.identity,
+            contact.pin.trust,
+            contact.pin.offered,
+            json.dumps(contact.addresses),
+            contact.note,
+            contact.certificate_generation,
+            contact.added_at_ms,
+            contact.verified_at_ms,
+            int(contact.post_quantum),
+        )
+        if contact.contact_id == 0:
+            sql = (
+                "INSERT INTO contact (name, name_key, identity, trust, offered, addresses, note,"
+                " certificate_generation, added_at_ms, verified_at_ms, post_quantum)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING contact_id"
+            )
+        else:
+            sql = (
+                "UPDATE contact SET name = ?, name_key = ?, identity = ?, trust = ?, offered = ?,"
+                " addresses = ?, note = ?, certificate_generation = ?, added_at_ms = ?,"
+                " verified_at_ms = ?, post_quantum = ? WHERE contact_id = ? RETURNING contact_id"
+            )
+            values = (*values, contact.contact_id)  # type: ignore[assignment]  # one value more
+        stored = self._execute(sql, values).fetchall()
+        if not stored:
+            raise UnknownContactError("the contact does not exist any more")
+        record = self.contact(stored[0][0])
+        assert record is not None  # noqa: S101  # written in the statement before
+        return record
+
+    def remove_contact(self, contact_id: int) -> None:
+        """See ``ports.Transaction``."""
+        self._index.forget(
+            [
+                position
+                for (position,) in self._execute(
+                    "SELECT position FROM message WHERE contact_id = ?", (contact_id,)
+                )
+            ]
+        )
+        self._execute("DELETE FROM contact WHERE contact_id = ?", (contact_id,))
+
+    def _require_free(self, column: str, value: str | bytes, contact: ContactRecord) -> None:
+        taken = self._execute(
+            f"SELECT name FROM contact WHERE {column} = ? AND contact_id <> ?",  # noqa: S608  # ours
+            (value, contact.contact_id),
+        ).fetchall()
+        if taken and column == "identity":
+            raise ContactError(f"that identity is the contact {taken[0][0]!r} already")
+        if taken:
+            raise ContactError(f"another contact is called {taken[0][0]!r}; choose another name")
+
+    # --- Messages ----------------------------------------------------------------------------
+
+    def add_message(self, message: MessageRecord) -> MessageRecord | None:
+        """See ``ports.Transaction``."""
+        # Fetched to the end: SQLite checks foreign keys only when the statement is complete.
+        inserted = self._execute(
+            "INSERT INTO message (position, contact_id, message_id, direction, state, sent_at_ms,"
+            " reason, body) VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
+            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (contact_id, message_id) DO NOTHING RETURNING position",
+            (
+                message.contact_id,
+                message.message_id,
+                message.direction,
+                message.state,
+                message.sent_at_ms,
+                message.reason,
+                message.text,
+            ),
+        ).fetchall()
+        if not inserted:
+            return None
+        self.added += 1
+        return replace(message, position=inserted[0][0])
+
+    def message(self, contact_id: int, message_id: bytes) -> MessageRecord | None:
+        """See ``ports.Transaction``."""
+        for row in self._execute(
+            f"SELECT {ROW} FROM message AS m WHERE contact_id = ? AND message_id = ?",  # noqa: S608  # ours
+            (contact_id, message_id),
+        ):
+            return _message(row)
+        return None
+
+    def set_message_state(
+        self, contact_id: int, message_ids: Sequence[bytes], state: DeliveryState, reason: str = ""
+    ) -> None:
+        """See ``ports.Transaction``."""
+        for message_id in message_ids:
+            self._execute(
+                "UPDATE message SET state = ?1, reason = ?2 WHERE contact_id = ?3"
+                " AND message_id = ?4 AND direction = 'out'"
+                " AND (state NOT IN ('delivered', 'read')"
+                " OR (state = 'delivered' AND ?1 = 'read'))",
+                (state, reason, contact_id, message_id),
+            )
+
+    def delete_message(self, contact_id: int, message_id: bytes) -> None:
+        """See ``ports.Transaction``."""
+        deleted = self._execute(
+            "DELETE FROM message WHERE contact_id = ? AND message_id = ? RETURNING position",
+            (contact_id, message_id),
+        ).fetchall()
+        self._index.forget([position for (position,) in deleted])
+
+    def undelivered(
+        self, contact_id: int, limit: int, *, unsealed_only: bool
+    ) -> list[MessageRecord]:
+        """See ``ports.Transaction``."""
+        unsealed = (
+            " AND message_id NOT IN (SELECT message_id FROM envelope"
+            " WHERE envelope.contact_id = ?1 AND message_id IS NOT NULL)"
+        )
+        return [
+            _message(row)
+            for row in self._execute(
+                f"SELECT {ROW} FROM message AS m WHERE contact_id = ?1 AND direction = 'out'"  # noqa: S608  # ours
+                f" AND state IN ('queued', 'sent'){unsealed if unsealed_only else ''}"
+                " ORDER BY position LIMIT ?2",
+                (contact_id, limit),
+            )
+        ]
+
+    def mark_read(self, contact_id: int) -> None:
+        """See ``ports.Transaction``."""
+        self._execute(
+            "UPDATE message SET state = 'read'"
+            " WHERE contact_id = ? AND direction = 'in' AND state = 'delivered'",
+            (contact_id,),
+        )
+
+    def messages(
+        self,
+        contact_id: int,
+        *,
+        before: bytes | None = None,
+        limit: int = 100,
+        search: str | None = None,
+    ) -> list[MessageRecord]:
+        """See ``ports.Transaction``."""
+        if limit < 1:
+            raise UsageError("ask for at least one message")
+        below = _NO_POSITION
+        if before is not None:
+            anchor = self.message(contact_id, before)
+            if anchor is None:
+                raise UsageError("there is no such message to start before")
+            below = anchor.position
+        if search is not None and search.strip():
+            rows = self._index.find(contact_id, search, below, limit)
+        else:
+            rows = self._execute(
+                f"SELECT {ROW} FROM message AS m WHERE contact_id = ? AND position < ?"  # noqa: S608  # ours
+                " ORDER BY position DESC LIMIT ?",
+                (contact_id, below, limit),
+            ).fetchall()
+        return [_message(row) for row in reversed(rows)]
+
+    # --- Session and envelopes ---------------------------------------------------------------
+
+    def session(self, contact_id: int) -> SessionRecord | None:
+        """See ``ports.Transaction``."""
+        for (state,) in self._execute(
+            "SELECT state FROM session WHERE contact_id = ?", (contact_id,)
+        ):
+            return SessionRecord(
+                state,
+                tuple(
+                    EnvelopeRecord(*row)
+                    for row in self._execute(
+                        "SELECT number, envelope, digest, message_id FROM envelope"
+                        " WHERE contact_id = ? ORDER BY number",
+                        (contact_id,),
+                    )
+                ),
+            )
+        return None
+
+    def put_session(self, contact_id: int, state: bytes) -> None:
+        """See ``ports.Transaction``."""
+        self._execute(
+            "INSERT INTO session VALUES (?, ?)"
+            " ON CONFLICT (contact_id) DO UPDATE SET state = excluded.state",
+            (contact_id, state),
+        )
+
+    def break_session(self, contact_id: int) -> None:
+        """See ``ports.Transaction``."""
+        self._execute("DELETE FROM session WHERE contact_id = ?", (contact_id,))
+        self._execute("DELETE FROM envelope WHERE contact_id = ?", (contact_id,))
+
+    def replace_envelopes(self, contact_id: int, envelopes: Sequence[EnvelopeRecord]) -> None:
+        """See ``ports.Transaction``."""
+        self._execute("DELETE FROM envelope WHERE contact_id = ?", (contact_id,))
+        self.append_envelopes(contact_id, envelopes)
+
+    def append_envelopes(self, contact_id: int, envelopes: Sequence[EnvelopeRecord]) -> None:
+        """See ``ports.Transaction``."""
+        for record in envelopes:
+            self._execute(
+                "INSERT INTO envelope VALUES (?, ?, ?, ?, ?)",
+                (contact_id, record.index, record.message_id, record.digest, record.envelope),
+            )
+
+    def acknowledge(self, contact_id: int, index: int) -> None:
+        """See ``ports.Transaction``."""
+        self._execute(
+            "DELETE FROM envelope WHERE contact_id = ? AND number <= ?", (contact_id, index)
+        )
+
+
+def name_key_of(name: str) -> str:
+    """Return what two names must differ in: compatibility-normalised and without case."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _contact(row: tuple[Any, ...]) -> ContactRecord:
+    return ContactRecord(
+        contact_id=row[0],
+        name=row[1],
+        pin=Pin(row[2], Trust(row[3]), row[4]),
+        addresses=tuple(json.loads(row[5])),
+        note=row[6],
+        certificate_generation=row[7],
+        added_at_ms=row[8],
+        verified_at_ms=row[9],
+        post_quantum=bool(row[10]),
+        unread=row[11],
+    )
+
+
+def _message(row: tuple[Any, ...]) -> MessageRecord:
+    return MessageRecord(
+        row[0], row[1], Direction(row[2]), row[3], row[4], DeliveryState(row[5]), row[6], row[7]
+    )

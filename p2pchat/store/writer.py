@@ -1,0 +1,185 @@
+"""The store thread: the only writer, with group commit, and the housekeeping between groups.
+
+Units that arrive while a commit waits for the disk are joined into the next one. Each runs in a
+savepoint, so one that fails is undone alone; results leave only after COMMIT has returned with
+``synchronous=FULL``. If COMMIT fails, every unit of the group is told, and the next group starts
+anew. (After an I/O error in the last instant SQLite may still find the group in its log after a
+crash; a unit reported as failed is then stored, which is the harmless direction: nothing that
+depends on it was sent.)
+
+When nothing has arrived for a while, the thread brings the search index up to date and folds the
+log into the database; under steady load it does so in small pieces between groups.
+"""
+
+from __future__ import annotations
+
+import logging
+from queue import Empty
+from threading import Thread
+from typing import Final
+
+import apsw
+
+from p2pchat.store.faults import translate
+from p2pchat.store.jobs import Inbox, Job, Outcome, deliver
+from p2pchat.store.search import SearchIndex
+from p2pchat.store.transaction import SqlTransaction
+
+GROUP_MAX: Final = 256
+"""Units in one commit: bounds how long the first waits for the last."""
+IDLE_S: Final = 0.2
+"""Silence before housekeeping starts: longer than the gaps within a burst."""
+BACKLOG_MAX: Final = 8192
+"""Messages behind the search index; beyond it indexing does not wait for idleness, so a search
+reads no more than about these one by one (27 ms)."""
+CHECKPOINT_IDLE_PAGES: Final = 64
+"""A smaller log is left for later."""
+CHECKPOINT_PAGES: Final = 4000
+"""Log of 16 MiB: folded in without waiting for idleness, about 60 ms."""
+
+_log = logging.getLogger(__name__)
+
+
+class Writer:
+    """Owns the writing connection and its thread."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self.inbox = Inbox()
+        self._connection = connection
+        self._index = SearchIndex(connection)
+        self._backlog = self._index.backlog()
+        self._log_pages = 0
+        self._tidy = False
+        connection.set_wal_hook(self._note_log_size)  # takes the place of the auto-checkpoint
+        self._thread = Thread(target=self._run, name="p2pchat-store", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Run what is queued, close the connection, end the thread; blocks until then."""
+        self.inbox.close()
+        self._thread.join()
+
+    def _note_log_size(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
+
+    def _run(self) -> None:
+        more = True
+        while more:
+            group, more = self._next_group()
+            if group:
+                deliver(self._run_group(group))
+                self._tidy = False
+                while self._overdue() and self._housekeep():
+                    pass
+        try:
+            self._connection.close()
+        except apsw.Error as error:
+            # Everything committed is in the log already; the next start folds it in.
+            _log.warning("the database did not close cleanly: %s", error)
+
+    def _overdue(self) -> bool:
+        return self._backlog > BACKLOG_MAX or self._log_pages > CHECKPOINT_PAGES
+
+    def _next_group(self) -> tuple[list[Job], bool]:
+        """Wait for jobs, keeping house meanwhile; returns them and whether more can come."""
+        queue = self.inbox.queue
+        pause = IDLE_S
+        while True:
+            try:
+                job = queue.get(timeout=None if self._tidy else pause)
+                break
+            except Empty:
+                self._tidy = not self._housekeep()
+                pause = 0.0  # idle: the next piece follows at once unless a job is waiting
+        group: list[Job] = []
+        while job is not None:
+            group.append(job)
+            if len(group) == GROUP_MAX or queue.empty():
+                return group, True
+            job = queue.get_nowait()
+        return group, False
+
+    def _run_group(self, jobs: list[Job]) -> list[Outcome]:
+        """Run all in one transaction and commit it; nothing is reported as done before that."""
+        execute = self._connection.execute
+        outcomes: list[Outcome] = []
+        added = 0
+        try:
+            execute("BEGIN IMMEDIATE")
+            for job in jobs:
+                outcome, messages = self._run_unit(job)
+                outcomes.append(outcome)
+                added += messages
+            execute("COMMIT")
+        except apsw.Error as error:
+            self._roll_back()
+            own = {outcome.job.future: outcome for outcome in outcomes if outcome.error}
+            return [own.get(job.future) or Outcome(job, error=translate(error)) for job in jobs]
+        self._backlog += added
+        return outcomes
+
+    def _run_unit(self, job: Job) -> tuple[Outcome, int]:
+        """Run one unit in a savepoint.
+
+        Returns:
+            Its outcome, and how many messages it added.
+
+        Raises:
+            apsw.Error: The whole transaction is lost.
+        """
+        execute = self._connection.execute
+        transaction = SqlTransaction(self._connection, self._index)
+        execute("SAVEPOINT unit")
+        try:
+            value = job.work(transaction)
+        except BaseException as error:  # whatever it is belongs to the caller
+            if not self._connection.in_transaction:
+                # Some errors, a full disk among them, make SQLite undo everything.
+                raise error if isinstance(error, apsw.Error) else apsw.AbortError() from error
+            execute("ROLLBACK TO unit")
+            execute("RELEASE unit")
+            own = translate(error) if isinstance(error, apsw.Error) else error
+            return Outcome(job, error=own), 0
+        finally:
+            transaction.end()
+        execute("RELEASE unit")
+        return Outcome(job, value=value), transaction.added
+
+    def _housekeep(self) -> bool:
+        """Do one small piece of work that can wait; return False if there was none."""
+        try:
+            if self._log_pages > CHECKPOINT_PAGES:
+                self._checkpoint()
+            elif self._step_index():
+                pass
+            elif self._log_pages > CHECKPOINT_IDLE_PAGES:
+                self._checkpoint()
+            else:
+                return False
+        except apsw.Error as error:
+            # Nothing is lost: search reads what is not indexed, and the log stays a log. Try again
+            # after the next write.
+            self._roll_back()
+            _log.warning("housekeeping in the store failed: %s", error)
+            return False
+        return True
+
+    def _step_index(self) -> bool:
+        self._connection.execute("BEGIN IMMEDIATE")
+        indexed = self._index.index_batch()
+        worked = bool(indexed) or self._index.purge_step()
+        self._connection.execute("COMMIT")
+        self._backlog = self._backlog - indexed if indexed else 0
+        return worked
+
+    def _checkpoint(self) -> None:
+        self._log_pages = 0
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except apsw.Error as error:
+            _log.warning("rolling back failed: %s", error)
