@@ -1,0 +1,355 @@
+"""What can happen to the app's state, in the past tense, and what the app is then to do.
+
+Actions come from keys, from the client's answers and from its notifications; ``wire`` makes
+those of the last two. Effects are orders to ``effects.Runner``: the reducer itself touches
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pchat.crypto.secret import Secret
+from p2pchat.identity.trust import Trust
+from p2pchat.tui.state import Anchor, Contact, Delivery, Identity, Message
+
+# --- Effects ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Call a method of the client; the answer comes back as an action.
+
+    Attributes:
+        handle: The contact that it is about, or "".
+        local_key: Of the message whose id the answer brings.
+    """
+
+    method: str
+    params: tuple[tuple[str, object], ...] = ()
+    handle: str = ""
+    local_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetComposer:
+    """Put this text into the composer, cursor at its end."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearEntry:
+    """Empty the setup screen's field."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateProfile:
+    """Make the identity; without a passphrase, the keychain keeps the key."""
+
+    name: str
+    passphrase: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenProfile:
+    """Open the profile with this passphrase, or with the keychain."""
+
+    passphrase: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End the app."""
+
+
+Effect = Call | SetComposer | ClearEntry | CreateProfile | OpenProfile | Leave
+
+# --- From the person --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """Enter was pressed in the composer."""
+
+    text: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DraftChanged:
+    """The composer's text is another."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactChosen:
+    """Alt+digit: the contact at this place of the list, from 0."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ContactStepped:
+    """Alt+arrow: so many contacts further."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextUnreadWanted:
+    """Alt+a."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryScrolled:
+    """The history was scrolled to ``anchor``; ``at_top`` asks for older messages."""
+
+    anchor: Anchor | None
+    at_top: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PanelScrolled:
+    """The panel's first visible line is now this one."""
+
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
+class HelpToggled:
+    """F1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Escaped:
+    """Esc: closes what is open, question before panel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """y or n to the open question."""
+
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveWanted:
+    """Ctrl+C, or Ctrl+D in an empty composer."""
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySubmitted:
+    """Enter on the setup screen; a Secret, since it may be a passphrase."""
+
+    entry: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class KeychainChosen:
+    """F2 on the setup screen: the system's keychain instead of a passphrase."""
+
+
+# --- From the profile -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileOpened:
+    """The client is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetupFailed:
+    """Creating or opening failed in a way that another try can mend."""
+
+    text: str
+
+
+# --- From the client --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityShown:
+    """Answer of ``identity.show``."""
+
+    identity: Identity
+
+
+@dataclass(frozen=True, slots=True)
+class StatusShown:
+    """Answer of ``node.status``."""
+
+    listen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContactsListed:
+    """Answer of ``contact.list``."""
+
+    contacts: tuple[Contact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ContactAdded:
+    """Answer of ``contact.add``."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContactSettled:
+    """Accept, block, keep or remove is done; ``method`` tells which."""
+
+    handle: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLoaded:
+    """Answer of ``message.list``: the newest page, or the one before message ``before``."""
+
+    handle: str
+    before: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchDone:
+    """Answer of ``message.list`` with words."""
+
+    handle: str
+    words: str
+    found: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStored:
+    """Answer of ``message.send``: the message is durably queued under this id."""
+
+    handle: str
+    local_key: str
+    message_id: str
+    state: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class NumberShown:
+    """Answer of ``contact.safety_number``."""
+
+    handle: str
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberAgreed:
+    """Answer of ``contact.verify``: the digits agree and the contact is verified."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """Answer of ``contact.retry``."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailed:
+    """The client refused a call; ``trust`` if because of the contact's trust state."""
+
+    call: Call
+    text: str
+    trust: bool = False
+
+
+# --- Notifications ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class MessageArrived:
+    """``message.received``."""
+
+    handle: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageMoved:
+    """``message.state``."""
+
+    handle: str
+    message_id: str
+    state: Delivery
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContactMoved:
+    """``contact.state``; reasons and new keys are asked for by ``contact.list``."""
+
+    handle: str
+    online: bool
+    trust: Trust
+    post_quantum: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """``contact.request``: a stranger wants to talk."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRenewed:
+    """``session.restarted``: said in the conversation, never silent (protocol.md §8.4)."""
+
+    handle: str
+    cause: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLost:
+    """The client's notifications ended without our doing."""
+
+    text: str
+
+
+Action = (
+    Submitted
+    | DraftChanged
+    | ContactChosen
+    | ContactStepped
+    | NextUnreadWanted
+    | HistoryScrolled
+    | PanelScrolled
+    | HelpToggled
+    | Escaped
+    | Answered
+    | LeaveWanted
+    | EntrySubmitted
+    | KeychainChosen
+    | ProfileOpened
+    | SetupFailed
+    | IdentityShown
+    | StatusShown
+    | ContactsListed
+    | ContactAdded
+    | ContactSettled
+    | HistoryLoaded
+    | SearchDone
+    | MessageStored
+    | NumberShown
+    | NumberAgreed
+    | Retried
+    | CallFailed
+    | MessageArrived
+    | MessageMoved
+    | ContactMoved
+    | RequestArrived
+    | SessionRenewed
+    | ClientLost
+)

@@ -1,0 +1,249 @@
+"""What the client's answers, refusals and notifications do to the state; pure and total.
+
+An answer about something that is gone changes nothing. Counts and reasons are the node's to
+know: after most news the contact list is asked for again, instead of being guessed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+from typing import assert_never
+
+from p2pchat.identity.trust import Trust
+from p2pchat.tui import actions as a
+from p2pchat.tui import chats
+from p2pchat.tui.actions import Call, SetComposer
+from p2pchat.tui.navigation import (
+    Step,
+    is_watched,
+    list_contacts,
+    load,
+    mark_read,
+    open_chat,
+    see,
+    sentence,
+    with_chat,
+    with_contact,
+    with_flash,
+)
+from p2pchat.tui.state import (
+    AppState,
+    Comparison,
+    Contact,
+    Delivery,
+    Notice,
+    SearchPanel,
+    Tone,
+    VerifyPanel,
+)
+
+Answer = (
+    a.IdentityShown
+    | a.StatusShown
+    | a.ContactsListed
+    | a.ContactAdded
+    | a.ContactSettled
+    | a.HistoryLoaded
+    | a.SearchDone
+    | a.MessageStored
+    | a.NumberShown
+    | a.NumberAgreed
+    | a.Retried
+)
+News = (
+    a.MessageArrived
+    | a.MessageMoved
+    | a.ContactMoved
+    | a.RequestArrived
+    | a.SessionRenewed
+    | a.ClientLost
+)
+
+
+def answered(state: AppState, action: Answer) -> Step:
+    """Take in an answer."""
+    match action:
+        case a.IdentityShown(identity):
+            return replace(state, identity=identity), ()
+        case a.StatusShown(listen):
+            return replace(state, listen=listen), ()
+        case a.ContactsListed(contacts):
+            return _listed(state, contacts)
+        case a.ContactAdded(handle):
+            return _added(state, handle)
+        case a.ContactSettled(handle, method):
+            return _settled(state, handle, method)
+        case a.HistoryLoaded(handle, before, messages):
+            chat = chats.merge_page(state.conversation(handle), before, messages)
+            return see(with_chat(state, handle, chat), handle)
+        case a.SearchDone(handle, words, found):
+            panel = state.panel
+            if isinstance(panel, SearchPanel) and (panel.handle, panel.words) == (handle, words):
+                return replace(state, panel=replace(panel, found=found)), ()
+            return state, ()
+        case a.MessageStored(handle, local_key, message_id, delivery):
+            chat = chats.stored(state.conversation(handle), local_key, message_id, delivery)
+            return with_chat(state, handle, chat), ()
+        case a.NumberShown(handle, number):
+            return _compared(state, handle, number=number), ()
+        case a.NumberAgreed(handle):
+            agreed = _compared(state, handle, comparison=Comparison.AGREED)
+            return agreed, (list_contacts(),)
+        case a.Retried(handle):
+            contact = state.contact(handle)
+            whom = contact.name if contact else "all contacts"
+            return with_flash(state, f"Trying to reach {whom} now."), (list_contacts(),)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _compared(
+    state: AppState,
+    handle: str,
+    *,
+    number: str = "",
+    comparison: Comparison | None = None,
+    problem: str = "",
+) -> AppState:
+    panel = state.panel
+    if not isinstance(panel, VerifyPanel) or panel.handle != handle:
+        return state
+    panel = replace(
+        panel,
+        number=number or panel.number,
+        comparison=comparison or panel.comparison,
+        problem=problem,
+    )
+    return replace(state, panel=panel)
+
+
+def _listed(state: AppState, contacts: tuple[Contact, ...]) -> Step:
+    """Take the node's list, requests last; what is being watched counts as read."""
+    ordered = tuple(
+        sorted(contacts, key=lambda each: (each.trust is Trust.REQUEST, each.name.casefold()))
+    )
+    state = replace(state, contacts=ordered, contacts_loaded=True)
+    if state.setup is not None:
+        return state, ()
+    if state.active_contact is None:
+        state = replace(state, active="")
+        unread = [each.handle for each in ordered if each.unread]
+        first = unread or [each.handle for each in ordered]
+        return open_chat(state, first[0]) if first else (state, ())
+    chat = state.conversation(state.active)
+    if not chat.loaded and not chat.loading:
+        return load(state, state.active)
+    contact = state.active_contact
+    if contact is not None and contact.unread and is_watched(state, contact.handle):
+        return with_contact(state, replace(contact, unread=0)), (mark_read(contact.handle),)
+    return state, ()
+
+
+def _added(state: AppState, handle: str) -> Step:
+    """Go to the new contact; the command that added it has done its work."""
+    chat = state.conversation(state.active)
+    if state.active and chat.draft.startswith("/"):
+        state = with_chat(state, state.active, replace(chat, draft=""))
+    state = replace(state, active=handle, panel=None)
+    text = "Added. Compare safety numbers with /verify when you can."
+    effects = (SetComposer(state.conversation(handle).draft), list_contacts())
+    return with_flash(state, text, Tone.GOOD), effects
+
+
+def _settled(state: AppState, handle: str, method: str) -> Step:
+    contact = state.contact(handle)
+    name = contact.name if contact else "The contact"
+    if method == "contact.remove":
+        left = {key: chat for key, chat in state.conversations.items() if key != handle}
+        state = replace(state, conversations=MappingProxyType(left))
+        return with_flash(state, f"{name} is removed."), (list_contacts(),)
+    words = {
+        "contact.accept": f"{name} is accepted. Compare safety numbers with /verify.",
+        "contact.keep": f"The old key of {name} stays. Compare safety numbers with /verify.",
+        "contact.block": f"{name} is blocked and learns nothing.",
+    }
+    return with_flash(state, words.get(method, "Done."), Tone.GOOD), (list_contacts(),)
+
+
+def notified(state: AppState, action: News) -> Step:
+    """Take in a notification."""
+    match action:
+        case a.MessageArrived(handle, message):
+            chat = state.conversation(handle)
+            if chat.loaded or chat.loading:
+                state = with_chat(state, handle, chats.append(chat, message))
+            if is_watched(state, handle):
+                return state, (mark_read(handle),)
+            return state, (list_contacts(),)
+        case a.MessageMoved(handle, message_id, delivery, reason):
+            chat = chats.moved(state.conversation(handle), message_id, delivery, reason)
+            state = with_chat(state, handle, chat)
+            if delivery is Delivery.FAILED and not reason:
+                return load(state, handle)  # the reason stands in the list only
+            return state, ()
+        case a.ContactMoved(handle, online, trust, post_quantum):
+            contact = state.contact(handle)
+            if contact is not None:
+                contact = replace(contact, online=online, trust=trust, post_quantum=post_quantum)
+                state = with_contact(state, contact)
+            return state, (list_contacts(),)
+        case a.RequestArrived(name):
+            text = f"{name} asks to talk with you. Alt+a shows the request."
+            return with_flash(state, text), (list_contacts(),)
+        case a.SessionRenewed(handle, cause, now_ms):
+            key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
+            text = f"The encrypted session was renewed ({cause}). No message is lost."
+            chat = chats.append(state.conversation(handle), Notice(key, text, now_ms))
+            return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
+        case a.ClientLost(text):
+            return replace(state, lost=text), ()
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def refused(state: AppState, action: a.CallFailed) -> Step:
+    """Say what failed, where it was tried."""
+    call, text = action.call, sentence(action.text)
+    match call.method:
+        case "message.send":
+            return _send_refused(state, call, text)
+        case "contact.verify":
+            panel = state.panel
+            differed = (
+                action.trust
+                and isinstance(panel, VerifyPanel)
+                and panel.pasted != "".join(panel.number.split())
+            )
+            if differed:
+                return _compared(state, call.handle, comparison=Comparison.DIFFERED), ()
+            undone = Comparison.NONE
+            return _compared(state, call.handle, comparison=undone, problem=text), ()
+        case "contact.safety_number":
+            return _compared(state, call.handle, problem=text), ()
+        case "message.list":
+            chat = state.conversation(call.handle)
+            state = with_chat(state, call.handle, replace(chat, loading=False))
+            if isinstance(state.panel, SearchPanel):
+                state = replace(state, panel=None)
+        case _:
+            pass
+    return with_flash(state, text, Tone.ERROR), ()
+
+
+def _send_refused(state: AppState, call: Call, text: str) -> Step:
+    """Give the text back to the composer if that is free, else show it as failed."""
+    chat = state.conversation(call.handle)
+    message = chats.find(chat, call.local_key)
+    state = with_flash(state, f"Not sent: {text}", Tone.ERROR)
+    if message is None:
+        return state, ()
+    if chat.draft.strip():
+        failed = replace(message, state=Delivery.FAILED, reason=text)
+        chat = chats.update(chat, call.local_key, lambda _: failed)
+        return with_chat(state, call.handle, chat), ()
+    typed = str(dict(call.params).get("text", ""))
+    chat = replace(chats.remove(chat, call.local_key), draft=typed)
+    state = with_chat(state, call.handle, chat)
+    shown = call.handle == state.active and not isinstance(state.panel, VerifyPanel)
+    return state, (SetComposer(typed),) if shown else ()

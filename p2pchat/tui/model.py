@@ -1,0 +1,199 @@
+"""``reduce``: the one place where the app's state changes.
+
+A pure, total function: any action in any state gives a state and the effects to carry out; what
+does not apply any more (an answer about a removed contact) changes nothing. The parts live
+beside it: ``entering`` before the chat, ``submit`` for Enter, ``answers`` for what the client
+says, ``navigation`` for where the person is, ``chats`` for one conversation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from p2pchat.identity.trust import Trust
+from p2pchat.tui import actions as a
+from p2pchat.tui import answers, chats, entering, submit
+from p2pchat.tui.actions import Action, Call, Effect, Leave
+from p2pchat.tui.navigation import (
+    Step,
+    close_panel,
+    load,
+    open_chat,
+    open_panel,
+    see,
+    with_chat,
+    with_flash,
+)
+from p2pchat.tui.state import (
+    AppState,
+    HelpPanel,
+    Question,
+    VerifyPanel,
+)
+
+
+def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...]]:
+    """Return the next state and what is to be done outside."""
+    match action:
+        case a.EntrySubmitted() | a.KeychainChosen() | a.ProfileOpened() | a.SetupFailed():
+            return _enter(state, action)
+        case (
+            a.Submitted()
+            | a.DraftChanged()
+            | a.ContactChosen()
+            | a.ContactStepped()
+            | a.NextUnreadWanted()
+            | a.HistoryScrolled()
+            | a.PanelScrolled()
+            | a.HelpToggled()
+            | a.Escaped()
+            | a.Answered()
+            | a.LeaveWanted()
+        ):
+            return _person(state, action)
+        case (
+            a.MessageArrived()
+            | a.MessageMoved()
+            | a.ContactMoved()
+            | a.RequestArrived()
+            | a.SessionRenewed()
+            | a.ClientLost()
+        ):
+            return answers.notified(state, action)
+        case a.CallFailed():
+            return answers.refused(state, action)
+        case _:
+            return answers.answered(state, action)
+
+
+def _enter(
+    state: AppState,
+    action: a.EntrySubmitted | a.KeychainChosen | a.ProfileOpened | a.SetupFailed,
+) -> Step:
+    match action:
+        case a.EntrySubmitted(entry):
+            return entering.entered(state, state.setup, entry) if state.setup else (state, ())
+        case a.KeychainChosen():
+            return entering.keychain_chosen(state, state.setup) if state.setup else (state, ())
+        case a.ProfileOpened():
+            return entering.opened(state)
+        case a.SetupFailed(text):
+            return entering.failed(state, text)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _person(
+    state: AppState,
+    action: a.Submitted
+    | a.DraftChanged
+    | a.ContactChosen
+    | a.ContactStepped
+    | a.NextUnreadWanted
+    | a.HistoryScrolled
+    | a.PanelScrolled
+    | a.HelpToggled
+    | a.Escaped
+    | a.Answered
+    | a.LeaveWanted,
+) -> Step:
+    if isinstance(action, a.LeaveWanted):
+        asked = state.confirm is not None and state.confirm.question is Question.LEAVE
+        return (state, (Leave(),)) if asked or state.setup else submit.leave(state)
+    if state.setup is not None:  # there is no chat yet
+        back = isinstance(action, a.Escaped)
+        return entering.went_back(state, state.setup) if back else (state, ())
+    match action:
+        case a.Submitted(text, now_ms):
+            return submit.submitted(state, text, now_ms)
+        case a.DraftChanged(text):
+            return _drafted(state, text), ()
+        case a.ContactChosen(index):
+            known = 0 <= index < len(state.contacts)
+            return open_chat(state, state.contacts[index].handle) if known else (state, ())
+        case a.ContactStepped(step):
+            return _stepped(state, step)
+        case a.NextUnreadWanted():
+            return _next_unread(state)
+        case a.HistoryScrolled():
+            return _scrolled(state, action)
+        case a.PanelScrolled(first_line):
+            return replace(state, panel_scroll=max(0, first_line)), ()
+        case a.HelpToggled():
+            if isinstance(state.panel, HelpPanel):
+                return close_panel(state)
+            return open_panel(state, HelpPanel())
+        case a.Escaped():
+            return _escaped(state)
+        case a.Answered(yes):
+            return _decided(state, yes=yes)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _drafted(state: AppState, text: str) -> AppState:
+    """Keep what is typed with its contact; a number being pasted is no draft."""
+    chat = state.conversation(state.active)
+    if not state.active or isinstance(state.panel, VerifyPanel) or chat.draft == text:
+        return state
+    return with_chat(state, state.active, replace(chat, draft=text))
+
+
+def _stepped(state: AppState, step: int) -> Step:
+    handles = [each.handle for each in state.contacts]
+    if not handles:
+        return state, ()
+    here = handles.index(state.active) if state.active in handles else -1
+    return open_chat(state, handles[(here + step) % len(handles)])
+
+
+def _next_unread(state: AppState) -> Step:
+    handles = [each.handle for each in state.contacts]
+    here = handles.index(state.active) if state.active in handles else -1
+    order = state.contacts[here + 1 :] + state.contacts[: here + 1]
+    for contact in order:
+        if contact.unread or (contact.trust is Trust.REQUEST and contact.handle != state.active):
+            return open_chat(state, contact.handle)
+    return with_flash(state, "No unread messages."), ()
+
+
+def _scrolled(state: AppState, action: a.HistoryScrolled) -> Step:
+    if not state.active:
+        return state, ()
+    chat = replace(state.conversation(state.active), anchor=action.anchor)
+    state = with_chat(state, state.active, chat)
+    if action.anchor is None:
+        return see(state, state.active)
+    oldest = chats.oldest_id(chat)
+    if action.at_top and oldest and chat.loaded and not chat.loading and not chat.complete:
+        return load(state, state.active, oldest)
+    return state, ()
+
+
+def _escaped(state: AppState) -> Step:
+    if state.confirm is not None:
+        return replace(state, confirm=None), ()
+    if state.panel is not None:
+        return close_panel(state)
+    if state.flash is not None:
+        return replace(state, flash=None), ()
+    chat = state.conversation(state.active)
+    if chat.anchor is not None:
+        return _scrolled(state, a.HistoryScrolled(None, at_top=False))
+    return state, ()
+
+
+def _decided(state: AppState, *, yes: bool) -> Step:
+    confirm = state.confirm
+    state = replace(state, confirm=None)
+    if confirm is None or not yes:
+        return state, ()
+    match confirm.question:
+        case Question.LEAVE:
+            return state, (Leave(),)
+        case Question.REMOVE:
+            params = (("contact", confirm.handle),)
+            return state, (Call("contact.remove", params, confirm.handle),)
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -1,0 +1,128 @@
+"""Where the person is: which conversation, which panel, how far scrolled; pure and total.
+
+Opening a conversation loads its history once, and marks it as read only when its messages are
+there to be seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import MappingProxyType
+
+from p2pchat.tui import chats
+from p2pchat.tui.actions import Call, Effect, SetComposer
+from p2pchat.tui.state import (
+    PAGE_MESSAGES,
+    AppState,
+    Contact,
+    Conversation,
+    Flash,
+    Panel,
+    Tone,
+    VerifyPanel,
+)
+
+Step = tuple[AppState, tuple[Effect, ...]]
+
+
+def with_chat(state: AppState, handle: str, chat: Conversation) -> AppState:
+    """Return the state with one conversation replaced."""
+    return replace(state, conversations=MappingProxyType({**state.conversations, handle: chat}))
+
+
+def with_flash(state: AppState, text: str, tone: Tone = Tone.INFO) -> AppState:
+    """Return the state with a line above the composer."""
+    return replace(state, flash=Flash(text, tone))
+
+
+def with_contact(state: AppState, contact: Contact) -> AppState:
+    """Return the state with one contact replaced."""
+    contacts = tuple(contact if c.handle == contact.handle else c for c in state.contacts)
+    return replace(state, contacts=contacts)
+
+
+def list_contacts() -> Call:
+    """Order a fresh contact list."""
+    return Call("contact.list")
+
+
+def load(state: AppState, handle: str, before: str = "") -> Step:
+    """Order a page of history."""
+    chat = state.conversation(handle)
+    params: tuple[tuple[str, object], ...] = (("contact", handle), ("limit", PAGE_MESSAGES))
+    if before:
+        params += (("before", before),)
+    state = with_chat(state, handle, replace(chat, loading=True))
+    return state, (Call("message.list", params, handle),)
+
+
+def open_chat(state: AppState, handle: str) -> Step:
+    """Show a conversation; the one left behind loses its "new messages" rule."""
+    if state.contact(handle) is None:
+        return state, ()
+    leaving = state.conversation(state.active)
+    if state.active and state.active != handle and leaving.first_new:
+        state = with_chat(state, state.active, replace(leaving, first_new=""))
+    state = replace(state, active=handle, panel=None, panel_scroll=0, confirm=None, flash=None)
+    chat = state.conversation(handle)
+    effects: tuple[Effect, ...] = (SetComposer(chat.draft),)
+    if not chat.loaded:
+        if not chat.loading:
+            state, more = load(state, handle)
+            effects += more
+        return state, effects
+    state, more = see(state, handle)
+    return state, effects + more
+
+
+def see(state: AppState, handle: str) -> Step:
+    """The newest messages of a loaded, shown conversation are before the person's eyes."""
+    contact, chat = state.contact(handle), state.conversation(handle)
+    if contact is None or not contact.unread or not is_watched(state, handle):
+        return state, ()
+    if not chat.first_new:
+        rule = chats.first_unread(chat, contact.unread)
+        state = with_chat(state, handle, replace(chat, first_new=rule))
+    state = with_contact(state, replace(contact, unread=0))
+    return state, (mark_read(handle),)
+
+
+def is_watched(state: AppState, handle: str) -> bool:
+    """Tell whether new messages of this contact appear on the screen at once."""
+    chat = state.conversation(handle)
+    return (
+        state.active == handle
+        and chat.loaded
+        and chat.anchor is None
+        and state.panel is None
+        and state.setup is None
+    )
+
+
+def mark_read(handle: str) -> Call:
+    """Tell the node that all of this contact's messages were seen."""
+    return Call("message.mark_read", (("contact", handle),), handle)
+
+
+def open_panel(state: AppState, panel: Panel, *calls: Call) -> Step:
+    """Show a panel; for a comparison the composer becomes the field to paste into."""
+    state = replace(state, panel=panel, panel_scroll=0, confirm=None, flash=None)
+    draft = "" if isinstance(panel, VerifyPanel) else state.conversation(state.active).draft
+    return state, (SetComposer(draft), *calls)
+
+
+def close_panel(state: AppState) -> Step:
+    """Go back to the chat, with its draft."""
+    state = replace(state, panel=None, panel_scroll=0, flash=None)
+    state, effects = see(state, state.active)
+    return state, (SetComposer(state.conversation(state.active).draft), *effects)
+
+
+def sentence(text: str) -> str:
+    """Make a line for people of an error's message."""
+    text = text.strip()
+    if not text:
+        return "Something went wrong."
+    if text[-1] not in ".!?…":
+        text += "."
+    return text[0].upper() + text[1:]

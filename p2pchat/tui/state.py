@@ -1,0 +1,288 @@
+"""What the terminal app knows at one moment, as frozen values.
+
+Invariants: every string that somebody else wrote has passed ``p2pchat.sanitize`` before it
+becomes part of a state (``wire`` sees to it); ``handle`` is the one exception, since it names a
+contact in calls and is never drawn. Secrets appear only as ``Secret``.
+
+What it deliberately does not do: change. ``model.reduce`` is the only place that makes new states.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from p2pchat.crypto.secret import Secret
+from p2pchat.identity.trust import Trust
+
+PAGE_MESSAGES: Final = 100
+"""History is fetched in pages of this size; one page fills several screens."""
+EARLY_MOVES_MAX: Final = 64
+"""Delivery news kept for messages whose id the node has not told us yet."""
+
+
+class Delivery(StrEnum):
+    """How far a message came; the words of ``message.list``."""
+
+    QUEUED = "queued"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    READ = "read"
+    FAILED = "failed"
+
+
+class Tone(StrEnum):
+    """How a line of ours is meant."""
+
+    INFO = "info"
+    GOOD = "good"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """One contact as ``contact.list`` tells it; ``name`` and the texts are safe to draw."""
+
+    handle: str
+    name: str
+    peer_id: str
+    trust: Trust
+    online: bool = False
+    post_quantum: bool = False
+    unread: int = 0
+    note: str = ""
+    offline_reason: str = ""
+    offered_peer_id: str = ""
+    verified_at_ms: int | None = None
+
+    @property
+    def may_receive(self) -> bool:
+        """Messages may be composed to this contact."""
+        return self.trust in (Trust.UNVERIFIED, Trust.VERIFIED)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation; ``key`` is the node's message id once it is known."""
+
+    key: str
+    outgoing: bool
+    text: str
+    sent_at_ms: int
+    state: Delivery
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A line of ours inside a conversation, such as a renewed session."""
+
+    key: str
+    text: str
+    at_ms: int
+    tone: Tone = Tone.INFO
+
+
+Entry = Message | Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Where a conversation is scrolled to, counted from its newest end.
+
+    Attributes:
+        from_end: Entries wholly below the window.
+        hidden: Lines of the next entry that are below the window too.
+    """
+
+    from_end: int
+    hidden: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What is loaded of one contact's history, and how it is being looked at.
+
+    Attributes:
+        entries: Oldest first.
+        loaded: The newest page has come.
+        loading: A page is on its way.
+        complete: Nothing older exists.
+        draft: Text in the composer that was not sent.
+        anchor: Scroll position; None follows the newest line.
+        first_new: Key of the message above which the "new messages" rule stands.
+        early: Delivery news that came before the message's id did.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    loaded: bool = False
+    loading: bool = False
+    complete: bool = False
+    draft: str = ""
+    anchor: Anchor | None = None
+    first_new: str = ""
+    early: tuple[tuple[str, Delivery, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Ourselves."""
+
+    name: str
+    peer_id: str
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flash:
+    """One line above the composer: the answer to what was just tried."""
+
+    text: str
+    tone: Tone = Tone.INFO
+
+
+# --- Panels: they take the place of the chat until Esc ------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class HelpPanel:
+    """Keys, commands and signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPanel:
+    """The own contact link."""
+
+
+class Comparison(Enum):
+    """Result of comparing safety numbers; it stays on the screen."""
+
+    NONE = "none"
+    RUNNING = "running"
+    AGREED = "agreed"
+    DIFFERED = "differed"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPanel:
+    """Safety-number comparison with one contact.
+
+    Attributes:
+        number: Sixty digits, or "" while they are being fetched.
+        pasted: The digits that were compared last, without white space.
+        problem: Why nothing could be compared.
+    """
+
+    handle: str
+    number: str = ""
+    pasted: str = ""
+    comparison: Comparison = Comparison.NONE
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchPanel:
+    """Messages of one contact that contain all words; ``found`` is None while searching."""
+
+    handle: str
+    words: str
+    found: tuple[Message, ...] | None = None
+
+
+Panel = HelpPanel | LinkPanel | VerifyPanel | SearchPanel
+
+
+class Question(Enum):
+    """Asked with a yes-or-no line; nothing happens before the answer."""
+
+    REMOVE = "remove"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """An open question, about a contact if ``handle`` is not empty."""
+
+    question: Question
+    handle: str = ""
+
+
+# --- First run and unlocking ------------------------------------------------------------------
+
+
+class Step(Enum):
+    """Where the first-run steps or the unlock prompt stand."""
+
+    NAME = "name"
+    PASSPHRASE = "passphrase"  # noqa: S105 - the name of a step
+    REPEAT = "repeat"
+    CREATING = "creating"
+    UNLOCK = "unlock"
+    OPENING = "opening"
+    READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """The screen before the chat.
+
+    Attributes:
+        first_run: A new profile is made; otherwise one is unlocked.
+        passphrase: The first of the two times that it is typed.
+        error: Why the last input did not do.
+    """
+
+    step: Step
+    first_run: bool
+    name: str = ""
+    passphrase: Secret | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """Everything that is drawn.
+
+    Attributes:
+        setup: The screen before the chat, or None once chatting.
+        online: The listening addresses, "host:port".
+        active: Handle of the shown contact, or "".
+        panel_scroll: First visible line of the panel.
+        local_keys: Counts messages and notices made here, for their keys.
+        lost: Why the node cannot be reached any more, or "".
+    """
+
+    setup: Setup | None = None
+    identity: Identity | None = None
+    listen: tuple[str, ...] = ()
+    contacts: tuple[Contact, ...] = ()
+    contacts_loaded: bool = False
+    conversations: MappingProxyType[str, Conversation] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    active: str = ""
+    panel: Panel | None = None
+    panel_scroll: int = 0
+    confirm: Confirm | None = None
+    flash: Flash | None = None
+    local_keys: int = 0
+    lost: str = ""
+
+    def contact(self, handle: str) -> Contact | None:
+        """Return a contact by its handle."""
+        return next((each for each in self.contacts if each.handle == handle), None)
+
+    @property
+    def active_contact(self) -> Contact | None:
+        """The contact whose conversation is shown."""
+        return self.contact(self.active)
+
+    def conversation(self, handle: str) -> Conversation:
+        """Return what is known of a conversation; empty if nothing is."""
+        return self.conversations.get(handle, _EMPTY)
+
+
+_EMPTY: Final = Conversation()
