@@ -1,14 +1,86 @@
-"""HMAC-SHA256 and HKDF-SHA256 (RFC 2104, RFC 5869; protocol.md §2.5), standard library only."""
+"""HMAC and HKDF (RFC 2104, RFC 5869; protocol.md §2.5), standard library only.
+
+Two functions for SHA-256, and ``HashFunction`` for Noise, which asks for other hashes too.
+"""
 
 from __future__ import annotations
 
 import hmac
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 from p2pchat.constants import HASH_LEN
 
 HKDF_MAX_BYTES: Final = 255 * HASH_LEN
 """RFC 5869 §2.3."""
+
+_COUNTERS: Final = (b"\x01", b"\x02", b"\x03")
+
+
+@dataclass(frozen=True, slots=True)
+class HashFunction:
+    """A hash with the HKDF over it that Noise needs.
+
+    HMAC is written out here, in integers, since one key serves several calls in a row: a chain of
+    two outputs takes 2.7 us, and 4.0 us through ``hmac.digest``. A test holds the two equal.
+
+    Attributes:
+        new: hashlib's constructor.
+        length: Bytes of a digest.
+        block_length: Bytes of the blocks that it works on.
+        inner_pad: RFC 2104's ``ipad``, as long as a block.
+        outer_pad: Its ``opad``.
+    """
+
+    new: Callable[[bytes], Any]
+    length: int
+    block_length: int
+    inner_pad: int
+    outer_pad: int
+
+    @classmethod
+    def of(cls, new: Callable[[bytes], Any]) -> HashFunction:
+        """Describe one of hashlib's constructors."""
+        empty = new(b"")
+        size: int = empty.block_size
+        return cls(
+            new=new,
+            length=empty.digest_size,
+            block_length=size,
+            inner_pad=int.from_bytes(b"\x36" * size, "little"),
+            outer_pad=int.from_bytes(b"\x5c" * size, "little"),
+        )
+
+    def digest(self, data: bytes) -> bytes:
+        """Return the hash of ``data``."""
+        digest: bytes = self.new(data).digest()
+        return digest
+
+    def hkdf(self, salt: bytes, input_key: bytes, outputs: int) -> list[bytes]:
+        """Return HKDF's first one to three blocks, with empty info.
+
+        Args:
+            salt: At most ``block_length`` bytes; a chaining key.
+            input_key: Any length.
+            outputs: How many blocks of ``length`` bytes.
+
+        Raises:
+            OverflowError: The salt is longer than a block; a fault of the caller.
+        """
+        new, size = self.new, self.block_length
+        key = int.from_bytes(salt, "little")
+        inner = (key ^ self.inner_pad).to_bytes(size, "little")
+        outer = (key ^ self.outer_pad).to_bytes(size, "little")
+        key = int.from_bytes(new(outer + new(inner + input_key).digest()).digest(), "little")
+        inner = (key ^ self.inner_pad).to_bytes(size, "little")
+        outer = (key ^ self.outer_pad).to_bytes(size, "little")
+        block = b""
+        blocks = []
+        for counter in _COUNTERS[:outputs]:
+            block = new(outer + new(inner + block + counter).digest()).digest()
+            blocks.append(block)
+        return blocks
 
 
 def hmac_sha256(key: bytes, message: bytes) -> bytes:

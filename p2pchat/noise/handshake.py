@@ -16,13 +16,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final
 
 from p2pchat.constants import KEY_LEN, NOISE_MESSAGE_MAX_BYTES, TAG_LEN
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.crypto.x25519 import KeyPair, dh, generate
 from p2pchat.errors import DecryptionError, InvalidKeyError, LocalProtocolError
-from p2pchat.noise.patterns import Token, Tokens, parse_protocol_name
+from p2pchat.noise.patterns import MessagePattern, Token, Tokens, parse_protocol_name
 from p2pchat.noise.symmetric import CipherState, SymmetricCheckpoint, SymmetricState
 
 
@@ -39,17 +39,12 @@ class Split:
     chaining_key: Secret
 
 
-class _Checkpoint(NamedTuple):
-    """All that a message can change."""
+# All that a message can change: the symmetric state, e, rs, re and the psks not yet used.
+_Checkpoint = tuple[
+    SymmetricCheckpoint, KeyPair | None, bytes | None, bytes | None, tuple[Secret, ...]
+]
 
-    symmetric: SymmetricCheckpoint
-    e: KeyPair | None
-    rs: bytes | None
-    re: bytes | None
-    psks: tuple[Secret, ...]
-
-
-_DH_OPERANDS: Final[Mapping[Token, tuple[Token, Token]]] = MappingProxyType(
+_INITIATOR_DH: Final[Mapping[Token, tuple[Token, Token]]] = MappingProxyType(
     {
         Token.EE: (Token.E, Token.E),
         Token.ES: (Token.E, Token.S),
@@ -57,13 +52,18 @@ _DH_OPERANDS: Final[Mapping[Token, tuple[Token, Token]]] = MappingProxyType(
         Token.SS: (Token.S, Token.S),
     }
 )
-"""Which key of the initiator meets which key of the responder."""
+"""Which key of ours meets which key of the peer's, if we are the initiator."""
+
+_RESPONDER_DH: Final[Mapping[Token, tuple[Token, Token]]] = MappingProxyType(
+    {token: (theirs, ours) for token, (ours, theirs) in _INITIATOR_DH.items()}
+)
 
 
 class HandshakeState:
     """One party's side of one handshake."""
 
     __slots__ = (
+        "_dh_operands",
         "_e",
         "_initiator",
         "_position",
@@ -111,6 +111,7 @@ class HandshakeState:
         protocol = parse_protocol_name(protocol_name)
         self._protocol = protocol
         self._initiator = initiator
+        self._dh_operands = _INITIATOR_DH if initiator else _RESPONDER_DH
         self._rng = rng
         self._s = s
         self._e = e
@@ -122,8 +123,8 @@ class HandshakeState:
         self._refuse_misplaced_keys()
         self._symmetric = SymmetricState(protocol_name.encode("ascii"), protocol.hash)
         self._symmetric.mix_hash(prologue)
-        self._hash_known_keys(protocol.pattern.pre_initiator, ours=initiator)
-        self._hash_known_keys(protocol.pattern.pre_responder, ours=not initiator)
+        self._hash_known_keys(protocol.pre_initiator, ours=initiator)
+        self._hash_known_keys(protocol.pre_responder, ours=not initiator)
 
     @property
     def handshake_hash(self) -> bytes:
@@ -138,7 +139,7 @@ class HandshakeState:
     @property
     def is_complete(self) -> bool:
         """Whether the last message has been written or read."""
-        return self._position == len(self._protocol.pattern.messages)
+        return self._position == len(self._protocol.messages)
 
     @property
     def is_my_turn(self) -> bool:
@@ -228,27 +229,25 @@ class HandshakeState:
         send, receive = (first, second) if self._initiator else (second, first)
         return Split(send, receive, self._symmetric.h, ck)
 
-    def _next_message(self, *, ours: bool) -> tuple[Tokens, int]:
-        if self.is_complete:
+    def _next_message(self, *, ours: bool) -> MessagePattern:
+        messages, position = self._protocol.messages, self._position
+        if position == len(messages):
             raise LocalProtocolError("the handshake is complete")
-        if self.is_my_turn != ours:
+        if ours != (self._initiator == (position % 2 == 0)):
             raise LocalProtocolError("the next handshake message is the other party's")
-        return (
-            self._protocol.pattern.messages[self._position],
-            self._protocol.overheads[self._position],
-        )
+        return messages[position]
 
     def _checkpoint(self) -> _Checkpoint:
-        return _Checkpoint(self._symmetric.checkpoint(), self._e, self._rs, self._re, self._psks)
+        return self._symmetric.checkpoint(), self._e, self._rs, self._re, self._psks
 
     def _restore(self, checkpoint: _Checkpoint) -> None:
         symmetric, self._e, self._rs, self._re, self._psks = checkpoint
         self._symmetric.restore(symmetric)
 
     def _refuse_misplaced_keys(self) -> None:
-        pattern = self._protocol.pattern
-        theirs = pattern.pre_responder if self._initiator else pattern.pre_initiator
-        if any(Token.S in tokens for tokens in pattern.messages[not self._initiator :: 2]):
+        protocol = self._protocol
+        theirs = protocol.pre_responder if self._initiator else protocol.pre_initiator
+        if protocol.sends(Token.S, initiator=self._initiator):
             self._local(Token.S)
         for token, key in ((Token.S, self._rs), (Token.E, self._re)):
             if key is not None and token not in theirs:
@@ -257,10 +256,9 @@ class HandshakeState:
                 )
             if key is not None and len(key) != KEY_LEN:
                 raise InvalidKeyError(f"a Noise public key has {KEY_LEN} bytes, not {len(key)}")
-        if len(self._psks) != self._protocol.psk_count:
+        if len(self._psks) != protocol.psk_count:
             raise LocalProtocolError(
-                f"this pattern takes {self._protocol.psk_count} pre-shared keys, "
-                f"not {len(self._psks)}"
+                f"this pattern takes {protocol.psk_count} pre-shared keys, not {len(self._psks)}"
             )
         for psk in self._psks:
             if len(psk) != KEY_LEN:
@@ -293,9 +291,7 @@ class HandshakeState:
             self._symmetric.mix_key(public)
 
     def _mix_dh(self, token: Token) -> None:
-        ours, theirs = _DH_OPERANDS[token]
-        if not self._initiator:
-            ours, theirs = theirs, ours
+        ours, theirs = self._dh_operands[token]
         self._symmetric.mix_key(dh(self._local(ours).private, self._remote(theirs)))
 
     def _mix_psk(self, _token: Token) -> None:
@@ -331,10 +327,10 @@ class HandshakeState:
         {Token.E: _read_e, Token.S: _read_s}
     )
     _MIXERS: ClassVar[Mapping[Token, Callable[[HandshakeState, Token], None]]] = MappingProxyType(
-        {**dict.fromkeys(_DH_OPERANDS, _mix_dh), Token.PSK: _mix_psk}
+        {**dict.fromkeys(_INITIATOR_DH, _mix_dh), Token.PSK: _mix_psk}
     )
 
     def __repr__(self) -> str:
         role = "initiator" if self._initiator else "responder"
-        total = len(self._protocol.pattern.messages)
+        total = len(self._protocol.messages)
         return f"<HandshakeState {self._protocol.name} {role} {self._position}/{total}>"

@@ -13,14 +13,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum
+from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from p2pchat.constants import KEY_LEN, TAG_LEN
+from p2pchat.crypto.kdf import HashFunction
 from p2pchat.errors import LocalProtocolError
-from p2pchat.noise.symmetric import HASHES, HashFunction
+from p2pchat.noise.symmetric import HASHES
 
 PROTOCOL_NAME_MAX_BYTES: Final = 255
 """Noise §8."""
@@ -31,7 +32,7 @@ _PATTERN_NAME: Final = re.compile(r"([A-Z0-9]+)((?:[a-z][a-z0-9]*(?:\+[a-z][a-z0
 _PSK_MODIFIER: Final = re.compile(r"psk(0|[1-9][0-9]?)")
 
 
-class Token(Enum):
+class Token(StrEnum):
     """A step within a message. The letters of a DH token: initiator's key, responder's key."""
 
     E = "e"
@@ -79,18 +80,27 @@ _FUNDAMENTAL: Final[Mapping[str, Pattern]] = MappingProxyType(
 )
 
 
+class MessagePattern(NamedTuple):
+    """A handshake message: its tokens, and how many bytes it has beyond its payload."""
+
+    tokens: Tokens
+    overhead: int
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A parsed protocol name: its pattern, its hash, and what each message costs.
-
-    ``overheads`` holds, for each message, the bytes that it has beyond its payload.
-    """
+    """A parsed protocol name; even ``messages`` are the initiator's."""
 
     name: str
-    pattern: Pattern
     hash: HashFunction
+    pre_initiator: Tokens
+    pre_responder: Tokens
+    messages: tuple[MessagePattern, ...]
     psk_count: int
-    overheads: tuple[int, ...]
+
+    def sends(self, token: Token, *, initiator: bool) -> bool:
+        """Whether that party puts ``token`` into one of its messages."""
+        return any(token in message.tokens for message in self.messages[not initiator :: 2])
 
 
 @lru_cache(maxsize=64)
@@ -112,7 +122,15 @@ def parse_protocol_name(name: str) -> Protocol:
         raise LocalProtocolError(f"no hash function {hash_name!a}, only {', '.join(HASHES)}")
     pattern = parse_pattern(pattern_name)
     psk_count = sum(tokens.count(Token.PSK) for tokens in pattern.messages)
-    return Protocol(name, pattern, HASHES[hash_name], psk_count, _overheads(pattern, psk_count))
+    overheads = _overheads(pattern, psk_count)
+    return Protocol(
+        name=name,
+        hash=HASHES[hash_name],
+        pre_initiator=pattern.pre_initiator,
+        pre_responder=pattern.pre_responder,
+        messages=tuple(map(MessagePattern, pattern.messages, overheads)),
+        psk_count=psk_count,
+    )
 
 
 def parse_pattern(name: str) -> Pattern:

@@ -10,15 +10,14 @@ Deliberately absent: SetNonce, since nothing here runs over a transport that reo
 from __future__ import annotations
 
 import hashlib
-import hmac
 import struct
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from p2pchat.constants import KEY_LEN, NOISE_MESSAGE_MAX_BYTES, TRANSPORT_PLAINTEXT_MAX_BYTES
 from p2pchat.crypto.aead import Cipher
+from p2pchat.crypto.kdf import HashFunction
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DecryptionError, ErrorCode, LocalProtocolError
 
@@ -29,37 +28,12 @@ _encode_nonce = struct.Struct("<4xQ").pack
 """Noise §12.3: four zero bytes, then 64 bits little-endian (R-5.1.6)."""
 
 
-@dataclass(frozen=True, slots=True)
-class HashFunction:
-    """One of Noise's hash functions: its name in hashlib, output bytes, and constructor."""
-
-    algorithm: str
-    length: int
-    new: Callable[[bytes], Any]
-
-    def digest(self, data: bytes) -> bytes:
-        """Return HASH(data)."""
-        result: bytes = self.new(data).digest()
-        return result
-
-    def hkdf(self, chaining_key: bytes, input_key: bytes, outputs: int) -> list[bytes]:
-        """Return two or three outputs of ``length`` bytes each (Noise §4.3)."""
-        algorithm = self.algorithm
-        temporary_key = hmac.digest(chaining_key, input_key, algorithm)
-        output = b""
-        results = []
-        for counter in range(1, outputs + 1):
-            output = hmac.digest(temporary_key, output + bytes((counter,)), algorithm)
-            results.append(output)
-        return results
-
-
 HASHES: Final[Mapping[str, HashFunction]] = MappingProxyType(
     {
-        "SHA256": HashFunction("sha256", 32, hashlib.sha256),
-        "SHA512": HashFunction("sha512", 64, hashlib.sha512),
-        "BLAKE2s": HashFunction("blake2s", 32, hashlib.blake2s),
-        "BLAKE2b": HashFunction("blake2b", 64, hashlib.blake2b),
+        "SHA256": HashFunction.of(hashlib.sha256),
+        "SHA512": HashFunction.of(hashlib.sha512),
+        "BLAKE2s": HashFunction.of(hashlib.blake2s),
+        "BLAKE2b": HashFunction.of(hashlib.blake2b),
     }
 )
 """By the name that they have in a Noise protocol name (Noise §12)."""
@@ -78,9 +52,9 @@ class CipherState:
         self._cipher = None if key is None else Cipher(key.reveal())
         self._nonce = nonce
 
-    def initialize_key(self, key: Secret) -> None:
+    def initialize_key(self, key: bytes) -> None:
         """Take a new 32-byte key and start at nonce 0."""
-        self._cipher = Cipher(key.reveal())
+        self._cipher = Cipher(key)
         self._nonce = 0
 
     @property
@@ -114,7 +88,9 @@ class CipherState:
                 f"a Noise message holds {TRANSPORT_PLAINTEXT_MAX_BYTES} bytes of plaintext, "
                 f"not {len(plaintext)}"
             )
-        nonce = self._usable_nonce()
+        nonce = self._nonce
+        if nonce >= NONCE_UNUSABLE:
+            raise _exhausted()
         # Unique: the counter moves on below, and only rekeying or a new key ever leaves it alone.
         ciphertext = cipher.seal(_encode_nonce(nonce), plaintext, ad)
         self._nonce = nonce + 1
@@ -139,7 +115,9 @@ class CipherState:
             return ciphertext
         if len(ciphertext) > NOISE_MESSAGE_MAX_BYTES:
             raise DecryptionError(f"a Noise message has at most {NOISE_MESSAGE_MAX_BYTES} bytes")
-        nonce = self._usable_nonce()
+        nonce = self._nonce
+        if nonce >= NONCE_UNUSABLE:
+            raise _exhausted()
         plaintext = cipher.open(_encode_nonce(nonce), ciphertext, ad)
         self._nonce = nonce + 1
         return plaintext
@@ -164,29 +142,28 @@ class CipherState:
         """Go back to a checkpoint whose later ciphertexts, if any, were never sent."""
         self._cipher, self._nonce = checkpoint
 
-    def _usable_nonce(self) -> int:
-        nonce = self._nonce
-        if nonce >= NONCE_UNUSABLE:
-            raise LocalProtocolError("this cipher's nonces are used up", ErrorCode.LIMIT_EXCEEDED)
-        return nonce
-
     def __repr__(self) -> str:
         return f"<CipherState has_key={self.has_key} nonce={self._nonce}>"
+
+
+def _exhausted() -> LocalProtocolError:
+    return LocalProtocolError("this cipher's nonces are used up", ErrorCode.LIMIT_EXCEEDED)
 
 
 class SymmetricState:
     """``ck``, ``h`` and the handshake's cipher (Noise §5.2)."""
 
-    __slots__ = ("_cipher_state", "_ck", "_h", "_hash")
+    __slots__ = ("_cipher_state", "_ck", "_h", "_hash", "_new")
 
     def __init__(self, protocol_name: bytes, hash_function: HashFunction) -> None:
-        length = hash_function.length
         self._hash = hash_function
-        self._h = (
-            protocol_name.ljust(length, b"\0")
-            if len(protocol_name) <= length
-            else hash_function.digest(protocol_name)
-        )
+        self._new = hash_function.new  # called about eight times in a handshake
+        # Noise §5.2: a name that fits is padded with zeros, a longer one hashed.
+        length = hash_function.length
+        if len(protocol_name) <= length:
+            self._h = protocol_name.ljust(length, b"\0")
+        else:
+            self._h = hash_function.digest(protocol_name)
         self._ck = self._h
         self._cipher_state = CipherState()
 
@@ -201,19 +178,22 @@ class SymmetricState:
         return self._cipher_state.has_key
 
     def mix_key(self, input_key: bytes) -> None:
-        """Derive a new ``ck`` and key from a shared secret."""
+        """Derive a new ``ck`` and key from a shared secret.
+
+        A hash of 64 bytes gives a longer key than the cipher takes: the first 32 count.
+        """
         self._ck, key = self._hash.hkdf(self._ck, input_key, 2)
-        self._initialize_key(key)
+        self._cipher_state.initialize_key(key[:KEY_LEN])
 
     def mix_hash(self, data: bytes) -> None:
         """Take ``data`` into ``h``."""
-        self._h = self._hash.digest(self._h + data)
+        self._h = self._new(self._h + data).digest()
 
     def mix_key_and_hash(self, input_key: bytes) -> None:
         """Derive a new ``ck``, ``h`` and key from a pre-shared key."""
         self._ck, hashed, key = self._hash.hkdf(self._ck, input_key, 3)
         self.mix_hash(hashed)
-        self._initialize_key(key)
+        self._cipher_state.initialize_key(key[:KEY_LEN])
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
         """Encrypt under ``h`` as associated data, then take the ciphertext into ``h``."""
@@ -252,9 +232,5 @@ class SymmetricState:
         self._ck, self._h, cipher = checkpoint
         self._cipher_state.restore(cipher)
 
-    def _initialize_key(self, key: bytes) -> None:
-        # Hashes of 64 bytes give longer outputs, of which Noise uses the first 32 (§5.2).
-        self._cipher_state.initialize_key(Secret(key[:KEY_LEN]))
-
     def __repr__(self) -> str:
-        return f"<SymmetricState {self._hash.algorithm} {self._cipher_state!r}>"
+        return f"<SymmetricState {self._cipher_state!r}>"
