@@ -92,7 +92,7 @@ def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[Ratchet
 
     Args:
         state: Current state; never modified.
-        plaintext: 0..69546 bytes.
+        plaintext: 0..73642 bytes.
         rng: Called for the 32 bytes of a ratchet key if this begins a sending chain, and then
             for the 12 bytes of the nonce.
 
