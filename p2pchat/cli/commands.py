@@ -1,0 +1,177 @@
+"""Every command and its arguments as data: the parser and the shell completions come from it.
+
+Names and meanings are fixed by interface.md. ``p2pchat --help`` must not wait, so this module
+imports nothing at all: plain classes stand here for dataclasses, whose import alone costs as
+much as the interpreter's start.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as typing's own, without importing it
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+
+class Argument:
+    """One positional argument or option, as argparse takes it.
+
+    Attributes:
+        name: With its dashes, if it is an option.
+        help: One line without a full stop.
+        settings: Keyword arguments of ``add_argument``.
+    """
+
+    __slots__ = ("help", "name", "settings")
+
+    def __init__(self, name: str, help_text: str, **settings: Any) -> None:
+        self.name = name
+        self.help = help_text
+        self.settings = settings
+
+
+class Command:
+    """One command.
+
+    Attributes:
+        name: What is typed.
+        help: One line without a full stop.
+        arguments: In the order in which ``--help`` shows them.
+        opens_profile: It takes ``PROFILE_OPTIONS`` as well.
+    """
+
+    __slots__ = ("arguments", "help", "name", "opens_profile")
+
+    def __init__(
+        self, name: str, help_text: str, *arguments: Argument, opens_profile: bool = True
+    ) -> None:
+        self.name = name
+        self.help = help_text
+        self.arguments = arguments
+        self.opens_profile = opens_profile
+
+
+def _positive(text: str) -> int:
+    """Take a whole number from 1 on; argparse names this function when it refuses."""
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _seconds(text: str) -> float:
+    """Take a number of seconds from 0 to a day."""
+    number = float(text)
+    if not 0 <= number <= 24 * 3600:  # false for NaN as well
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "whole number from 1 on"
+_seconds.__name__ = "number of seconds up to a day"
+
+_CONTACT: Final = Argument("contact", "its name here, or its peer id", metavar="CONTACT")
+_JSON: Final = Argument("--json", "print JSON, one object a line", action="store_true")
+
+PROFILE_OPTIONS: Final = (
+    Argument(
+        "--profile",
+        "a profile's name, or its folder if that has a path separator",
+        metavar="NAME|DIR",
+    ),
+    Argument(
+        "--passphrase-file",
+        "read the passphrase from FILE; - is the first line of stdin",
+        metavar="FILE",
+    ),
+)
+"""Before or after the command."""
+
+COMMANDS: Final = (
+    Command(
+        "demo",
+        "show on this computer, with two throw-away peers, what p2pchat does",
+        _JSON,
+        opens_profile=False,
+    ),
+    Command(
+        "init",
+        "make your identity",
+        Argument("--name", "what your contacts see", metavar="NAME", required=True),
+        Argument(
+            "--keychain", "keep the profile's key in the system's keychain", action="store_true"
+        ),
+    ),
+    Command(
+        "whoami",
+        "show your name, peer id and contact link",
+        _JSON,
+        Argument("--qr", "show the link as a QR code as well", action="store_true"),
+    ),
+    Command(
+        "add",
+        "add a contact by its link",
+        Argument("link", "what the other person's whoami shows", metavar="LINK"),
+        Argument("--name", "what to call the contact here", metavar="NAME"),
+        Argument("--note", "what the contact reads with your request", metavar="TEXT", default=""),
+    ),
+    Command("contacts", "list your contacts", _JSON),
+    Command("accept", "accept a request, or a contact's new key", _CONTACT),
+    Command("keep", "keep a contact's old key after another one appeared", _CONTACT),
+    Command("block", "block a contact; it learns nothing of it", _CONTACT),
+    Command("remove", "remove a contact and the conversation with it", _CONTACT),
+    Command(
+        "verify",
+        "show the safety number, or compare it",
+        _CONTACT,
+        Argument("--number", "the 60 digits that the other person sees", metavar="DIGITS"),
+    ),
+    Command(
+        "send",
+        "queue a message",
+        _CONTACT,
+        Argument("text", "the message", metavar="TEXT"),
+        Argument(
+            "--wait",
+            "return when it is delivered, or fail after so long",
+            metavar="SECONDS",
+            type=_seconds,
+        ),
+    ),
+    Command(
+        "log",
+        "show a conversation",
+        _CONTACT,
+        Argument("--search", "only messages with all these words", metavar="WORDS"),
+        Argument("--limit", "the newest N (50)", metavar="N", type=_positive, default=50),
+        _JSON,
+    ),
+    Command(
+        "node",
+        "run without a screen",
+        Argument(
+            "--listen",
+            "accept connections there; port 0 picks one; none only dials",
+            metavar="HOST:PORT",
+            action="append",
+        ),
+        Argument("--rpc", "speak JSON-RPC on standard input and output", choices=("stdio",)),
+    ),
+    Command(
+        "interop",
+        "check this implementation against published vectors",
+        Argument(
+            "kind",
+            "noise-vectors: files in the cacophony JSON format",
+            metavar="KIND",
+            choices=("noise-vectors",),
+        ),
+        Argument("file", "a file with vectors", metavar="FILE", nargs="+"),
+        opens_profile=False,
+    ),
+    Command(
+        "completion",
+        "print completions for a shell",
+        Argument("shell", "bash, zsh or fish", metavar="SHELL", choices=("bash", "zsh", "fish")),
+        opens_profile=False,
+    ),
+)

@@ -1,0 +1,106 @@
+"""From arguments to an exit code: parse, run, and turn every failure into one line on stderr.
+
+A traceback is a bug, and Ctrl+C and a closed pipe are no failures. Each command is imported when
+it is chosen; ``--help`` imports the parser and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from p2pchat.cli.parser import build_parser
+
+TYPE_CHECKING = False  # as typing's own, without importing it
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+    from typing import Final
+
+INTERRUPTED: Final = 130
+"""As a shell reports a process that Ctrl+C ended."""
+BROKEN_PIPE: Final = 141
+"""As a shell reports a process that wrote to nobody."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Without the program's name; the process's own by default.
+
+    Returns:
+        An exit code as interface.md lists them.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter shows "?": that is no reason to fail.
+        if stream is not None and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        try:
+            code = _run(build_parser().parse_args(argv))
+        except BaseExceptionGroup as group:
+            raise _first_leaf(group) from None
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a closed pipe shows here, not in the interpreter's last breath
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, so that nobody complains about it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except Exception as error:  # noqa: BLE001  # the last border: a traceback is never shown
+        # Imported only now, as the errors themselves: a command that succeeds needs neither.
+        from p2pchat.cli.exits import report
+
+        line, code = report(error)
+        print(line, file=sys.stderr)
+    return code
+
+
+def _run(args: Namespace) -> int:
+    # Imports in the branches: each costs time that the others should not pay.
+    match args.command:
+        case None:
+            from p2pchat.cli.app_command import run_app
+
+            return run_app(args)
+        case "init" | "whoami":
+            from p2pchat.cli import identity_commands
+
+            return identity_commands.run(args)
+        case "add" | "contacts" | "accept" | "keep" | "block" | "remove" | "verify":
+            from p2pchat.cli import contact_commands
+
+            return contact_commands.run(args)
+        case "send" | "log":
+            from p2pchat.cli import message_commands
+
+            return message_commands.run(args)
+        case "node":
+            from p2pchat.cli.node_command import run_node
+
+            return run_node(args)
+        case "demo":
+            from p2pchat.cli.demo import run_demo
+
+            return run_demo(as_json=args.json)
+        case "interop":
+            from p2pchat.interop import noise_vectors
+
+            return noise_vectors.run(args.file, print)
+        case "completion":
+            from p2pchat.cli.completion import script
+
+            print(script(args.shell), end="")
+            return 0
+        case unknown:
+            raise AssertionError(unknown)  # argparse let only known ones pass
+
+
+def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return what went wrong inside task groups; several at once have one cause as a rule."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
