@@ -246,16 +246,16 @@ class HandshakeState:
 
     def _refuse_misplaced_keys(self) -> None:
         protocol = self._protocol
-        theirs = protocol.pre_responder if self._initiator else protocol.pre_initiator
-        if protocol.sends(Token.S, initiator=self._initiator):
+        if self._initiator:
+            sent, known = protocol.initiator_sends, protocol.pre_responder
+        else:
+            sent, known = protocol.responder_sends, protocol.pre_initiator
+        if Token.S in sent:
             self._local(Token.S)
-        for token, key in ((Token.S, self._rs), (Token.E, self._re)):
-            if key is not None and token not in theirs:
-                raise LocalProtocolError(
-                    f"this pattern does not know the peer's {token.value!r} beforehand"
-                )
-            if key is not None and len(key) != KEY_LEN:
-                raise InvalidKeyError(f"a Noise public key has {KEY_LEN} bytes, not {len(key)}")
+        if self._rs is not None:
+            _require_known("rs", self._rs, Token.S in known)
+        if self._re is not None:
+            _require_known("re", self._re, Token.E in known)
         if len(self._psks) != protocol.psk_count:
             raise LocalProtocolError(
                 f"this pattern takes {protocol.psk_count} pre-shared keys, not {len(self._psks)}"
@@ -334,3 +334,10 @@ class HandshakeState:
         role = "initiator" if self._initiator else "responder"
         total = len(self._protocol.messages)
         return f"<HandshakeState {self._protocol.name} {role} {self._position}/{total}>"
+
+
+def _require_known(name: str, public: bytes, is_known: bool) -> None:
+    if not is_known:
+        raise LocalProtocolError(f"this pattern does not know {name} beforehand")
+    if len(public) != KEY_LEN:
+        raise InvalidKeyError(f"a Noise public key has {KEY_LEN} bytes, not {len(public)}")

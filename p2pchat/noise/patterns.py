@@ -97,10 +97,8 @@ class Protocol:
     pre_responder: Tokens
     messages: tuple[MessagePattern, ...]
     psk_count: int
-
-    def sends(self, token: Token, *, initiator: bool) -> bool:
-        """Whether that party puts ``token`` into one of its messages."""
-        return any(token in message.tokens for message in self.messages[not initiator :: 2])
+    initiator_sends: frozenset[Token]
+    responder_sends: frozenset[Token]
 
 
 @lru_cache(maxsize=64)
@@ -130,6 +128,8 @@ def parse_protocol_name(name: str) -> Protocol:
         pre_responder=pattern.pre_responder,
         messages=tuple(map(MessagePattern, pattern.messages, overheads)),
         psk_count=psk_count,
+        initiator_sends=frozenset(token for tokens in pattern.messages[::2] for token in tokens),
+        responder_sends=frozenset(token for tokens in pattern.messages[1::2] for token in tokens),
     )
 
 
