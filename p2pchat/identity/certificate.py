@@ -28,6 +28,7 @@ CERTIFICATE_BODY_LEN: Final = _BODY.size
 CERTIFICATE_LEN: Final = _BODY.size + SIGNATURE_LEN
 """149 bytes."""
 GENERATION_MAX: Final = 2**32 - 1
+_TIME_MAX_MS: Final = 2**64 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,16 @@ def issue(seed: Secret, static: bytes, *, generation: int, now_ms: int) -> Certi
 
     Raises:
         InvalidKeyError: The seed is not 32 bytes.
-        CertificateError: The static key or the generation is out of range.
+        CertificateError: The static key, the generation or the time is out of range.
     """
     if len(static) != KEY_LEN:
         raise CertificateError(f"a static key has {KEY_LEN} bytes")
     if not 0 <= generation <= GENERATION_MAX:
         raise CertificateError("the certificate's generation is out of range")
-    identity = ed25519.public_key(seed)
     not_after_ms = now_ms + CERTIFICATE_LIFETIME_MS
+    if now_ms < 0 or not_after_ms > _TIME_MAX_MS:
+        raise CertificateError("no certificate can hold this time: is the clock wrong?")
+    identity = ed25519.public_key(seed)
     body = _BODY.pack(CERTIFICATE_FORMAT, identity, static, generation, now_ms, not_after_ms)
     signature = ed25519.sign(seed, CERTIFICATE_LABEL + body)
     return Certificate(identity, static, generation, now_ms, not_after_ms, body + signature)

@@ -8,8 +8,8 @@ one is refused instead of naming nobody.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,6 +22,7 @@ PEER_ID_LABEL: Final = b"p2pchat/1 peer id"
 PEER_ID_CHECKSUM_LEN: Final = 3
 PEER_ID_CHARS: Final = 56
 """35 bytes in base32, without padding."""
+_FORM: Final = re.compile(f"[a-z2-7]{{{PEER_ID_CHARS}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,10 @@ def parse_peer_id(text: str) -> bytes:
     Raises:
         IdentityError: Not 56 characters of lower-case base32, or the checksum differs.
     """
-    if len(text) != PEER_ID_CHARS or text != text.lower():
-        raise IdentityError(f"a peer id has {PEER_ID_CHARS} lower-case letters and digits 2-7")
-    try:
-        raw = base64.b32decode(text.upper())
-    except (binascii.Error, ValueError) as error:
-        raise IdentityError("the peer id has a character that is not a-z or 2-7") from error
+    # Before any change of case: "ı" and "ſ" are lower case too, and their capitals are I and S.
+    if not _FORM.fullmatch(text):
+        raise IdentityError(f"a peer id has {PEER_ID_CHARS} letters a-z and digits 2-7")
+    raw = base64.b32decode(text.upper())
     identity, checksum = raw[:KEY_LEN], raw[KEY_LEN:]
     if checksum != _checksum(identity):
         raise IdentityError("the peer id is mistyped: its checksum differs")

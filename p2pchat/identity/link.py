@@ -32,6 +32,8 @@ LINK_CHECKSUM_LEN: Final = 4
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\Z"
 )
+_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9_.-]{1,15})?\Z")
+"""Letters and digits of an IPv6 address; a zone is an interface's name, which has 15 at most."""
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}\Z")
 _PORT_MAX: Final = 65535
 
@@ -68,8 +70,7 @@ def encode_link(link: ContactLink) -> str:
     Raises:
         LinkError: A field is out of bounds.
     """
-    name = link.name.encode()
-    _check_name(link.name, len(name))
+    name = _check_name(link.name)
     if len(link.identity) != KEY_LEN:
         raise LinkError("a link's identity key has 32 bytes")
     if len(link.addresses) > LINK_ADDRESSES_MAX:
@@ -104,7 +105,7 @@ def parse_link(text: str) -> ContactLink:
     reader = _Reader(body[1:])
     identity = reader.take(KEY_LEN)
     name = reader.text(reader.number(1), "utf-8")
-    _check_name(name, len(name.encode()))
+    _check_name(name)
     count = reader.number(1)
     if count > LINK_ADDRESSES_MAX:
         raise LinkError(f"a link holds at most {LINK_ADDRESSES_MAX} addresses")
@@ -151,11 +152,16 @@ def _decode_payload(payload: str) -> bytes:
     return raw
 
 
-def _check_name(name: str, byte_count: int) -> None:
-    if not 1 <= byte_count <= NAME_MAX_BYTES:
+def _check_name(name: str) -> bytes:
+    try:
+        encoded = name.encode()
+    except UnicodeEncodeError as error:
+        raise LinkError("the name holds half a surrogate pair") from error
+    if not 1 <= len(encoded) <= NAME_MAX_BYTES:
         raise LinkError(f"a name has 1 to {NAME_MAX_BYTES} bytes of UTF-8")
     if clean_line(name, NAME_MAX_BYTES) != name:
-        raise LinkError("the name in the contact link holds characters that are not allowed")
+        raise LinkError("the name holds characters that are not allowed in a contact link")
+    return encoded
 
 
 def _check_address(address: str) -> None:
@@ -168,6 +174,8 @@ def _check_address(address: str) -> None:
 
 
 def _is_ipv6(host: str) -> bool:
+    if not _IPV6.match(host):  # ipaddress takes any zone whatever, escape sequences too
+        return False
     try:
         ipaddress.IPv6Address(host)
     except ValueError:

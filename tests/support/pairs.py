@@ -12,8 +12,8 @@ from p2pchat.identity.certificate import issue
 from p2pchat.identity.keys import IdentityKey, generate_identity
 from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.connection import Connection
-from p2pchat.session.events import Attach, Command, Event, SessionChanged, SessionStarted
 from p2pchat.session.delivery import Envelope, SessionState, decode_session, encode_session
+from p2pchat.session.events import Attach, Command, Event, SessionChanged, SessionStarted
 from p2pchat.session.negotiation import OUR_OFFER, Offer
 
 NOW_MS = 1_790_000_000_000
@@ -172,5 +172,6 @@ def open_pair(a: str = "alice", b: str = "bob") -> Pair:
     """A pair with a fresh session, both ends open."""
     pair = Pair(person(a), person(b))
     pair.attach()
-    assert pair.a.of(SessionStarted) and pair.b.of(SessionStarted)
+    assert pair.a.of(SessionStarted)
+    assert pair.b.of(SessionStarted)
     return pair
