@@ -33,7 +33,7 @@ from p2pchat.ratchet.header import (
 )
 from p2pchat.ratchet.schedule import HeaderKey, chain_step, root_step
 from p2pchat.ratchet.skipped import SkippedKeys
-from p2pchat.ratchet.state import Chain, RatchetSeed, RatchetState, Root
+from p2pchat.ratchet.state import ASSOCIATED_DATA_LEN, Chain, RatchetSeed, RatchetState, Root
 
 
 def init_initiator(
@@ -49,16 +49,15 @@ def init_initiator(
 
     Raises:
         InvalidKeyError: The remote key is not 32 bytes, or of low order.
+        ValueError: The associated data is not 96 bytes; a fault of the caller.
     """
-    before = Root(
-        associated_data=associated_data,
-        root_key=seed.root_key,
+    before = _initial_root(
+        seed.root_key,
         ratchet_pair=None,
         remote_key=remote_ratchet_key,
-        next_sending_header_key=HeaderKey(seed.header_key_initiator),
-        next_receiving_header_key=HeaderKey(seed.next_header_key),
-        previous_sent=0,
-        chains_received=0,
+        sending_header_key=seed.header_key_initiator,
+        receiving_header_key=seed.next_header_key,
+        associated_data=associated_data,
     )
     root, sending = _begin_sending_chain(before, remote_ratchet_key, rng)
     return RatchetState(root, sending, None, (), 0)
@@ -73,22 +72,23 @@ def init_responder(
         seed: From the handshake.
         ratchet_pair: Fresh X25519 pair whose public half the initiator got; used for nothing else.
         associated_data: Handshake hash ‖ initiator identity ‖ responder identity; 96 bytes.
+
+    Raises:
+        ValueError: The associated data is not 96 bytes; a fault of the caller.
     """
-    root = Root(
-        associated_data=associated_data,
-        root_key=seed.root_key,
+    root = _initial_root(
+        seed.root_key,
         ratchet_pair=ratchet_pair,
         remote_key=None,
-        next_sending_header_key=HeaderKey(seed.next_header_key),
-        next_receiving_header_key=HeaderKey(seed.header_key_initiator),
-        previous_sent=0,
-        chains_received=0,
+        sending_header_key=seed.next_header_key,
+        receiving_header_key=seed.header_key_initiator,
+        associated_data=associated_data,
     )
     return RatchetState(root, None, None, (), 0)
 
 
 def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[RatchetState, bytes]:
-    """Encrypt one message (protocol.md §6.4, R-6.4.1).
+    """Encrypt one message (protocol.md §6.4, R-6.4.1, R-6.4.2).
 
     Args:
         state: Current state; never modified.
@@ -152,7 +152,7 @@ def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetS
     associated_data = root.associated_data
     if root.ratchet_pair is not None:
         # The likelier key first: once we have sent, the peer answers in a new chain. And without
-        # a pair the peer has no key of ours to answer to, so no DH step can be due.
+        # a pair the peer has no key of ours to answer to, so no DH step can be due (R-6.4.4).
         header = open_header(prefix, root.next_receiving_header_key, associated_data)
         if header is not None:
             return _decrypt_in_new_chain(state, root.ratchet_pair, header, prefix, body)
@@ -161,7 +161,7 @@ def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetS
         if header is not None:
             if header.number < receiving.number:
                 return _decrypt_skipped(state, root.chains_received, header, prefix, body)
-            return _decrypt_next(state, root, receiving, state.skipped, header, prefix, body)
+            return _decrypt_next(state, receiving, header, prefix, body)
     for chain in reversed(state.skipped):
         if chain.ordinal != root.chains_received:
             header = open_header(prefix, chain.header_key, associated_data)
@@ -170,8 +170,31 @@ def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetS
     raise DecryptionError("no header key opens the message")
 
 
+def _initial_root(
+    root_key: Secret,
+    *,
+    ratchet_pair: KeyPair | None,
+    remote_key: bytes | None,
+    sending_header_key: Secret,
+    receiving_header_key: Secret,
+    associated_data: bytes,
+) -> Root:
+    if len(associated_data) != ASSOCIATED_DATA_LEN:
+        raise ValueError(f"the associated data has {ASSOCIATED_DATA_LEN} bytes")
+    return Root(
+        associated_data=associated_data,
+        root_key=root_key,
+        ratchet_pair=ratchet_pair,
+        remote_key=remote_key,
+        next_sending_header_key=HeaderKey(sending_header_key),
+        next_receiving_header_key=HeaderKey(receiving_header_key),
+        previous_sent=0,
+        chains_received=0,
+    )
+
+
 def _begin_sending_chain(root: Root, remote_key: bytes, rng: Rng) -> tuple[Root, Chain]:
-    """Do the sending half of a DH step: a fresh pair, and its chain (R-6.4.1)."""
+    """Do the sending half of a DH step: a fresh pair, and its chain (R-6.4.5)."""
     ratchet_pair = x25519.generate(rng=rng)
     root_key, chain_key, next_header_key = root_step(
         root.root_key, x25519.dh(ratchet_pair.private, remote_key)
@@ -192,11 +215,11 @@ def _begin_sending_chain(root: Root, remote_key: bytes, rng: Rng) -> tuple[Root,
 def _decrypt_in_new_chain(
     state: RatchetState, ratchet_pair: KeyPair, header: Header, prefix: bytes, body: bytes
 ) -> tuple[RatchetState, bytes]:
-    """Do the receiving half of a DH step, and decrypt the message that asked for it (R-6.4.5)."""
+    """Do the receiving half of a DH step, and decrypt the message that asked for it (R-6.4.4)."""
     root, skipped = state.root, state.skipped
     _check_gap(header.number)
     if state.receiving is not None:
-        _, skipped = _skip(state, state.receiving, root, skipped, header.previous_length)
+        _, skipped = _skip(state, state.receiving, header.previous_length)
     try:
         dh_output = x25519.dh(ratchet_pair.private, header.ratchet_key)
     except InvalidKeyError as error:
@@ -213,37 +236,24 @@ def _decrypt_in_new_chain(
         chains_received=root.chains_received + 1,
     )
     receiving = Chain(chain_key, root.next_receiving_header_key, 0)
-    return _decrypt_next(state, successor, receiving, skipped, header, prefix, body)
+    stepped = RatchetState(successor, None, receiving, skipped, state.received)
+    return _decrypt_next(stepped, receiving, header, prefix, body)
 
 
 def _decrypt_next(
-    state: RatchetState,
-    root: Root,
-    receiving: Chain,
-    skipped: SkippedKeys,
-    header: Header,
-    prefix: bytes,
-    body: bytes,
+    state: RatchetState, receiving: Chain, header: Header, prefix: bytes, body: bytes
 ) -> tuple[RatchetState, bytes]:
-    """Decrypt a message at or after the receiving chain's next number (R-6.4.4)."""
+    """Decrypt a message at or after the receiving chain's next number."""
+    root, skipped, received = state.root, state.skipped, state.received + 1
     chain_key = receiving.chain_key.reveal()
     if header.number != receiving.number:
-        chain_key, skipped = _skip(state, receiving, root, skipped, header.number)
+        chain_key, skipped = _skip(state, receiving, header.number)
     message_key, chain_key = chain_step(chain_key)
     plaintext = _open_body(message_key, root, prefix, body)
-    received = state.received + 1
     if skipped:
         skipped = skipped_keys.expire(skipped, chains=root.chains_received, received=received)
-    return (
-        RatchetState(
-            root,
-            state.sending if root is state.root else None,
-            Chain(Secret(chain_key), receiving.header_key, header.number + 1),
-            skipped,
-            received,
-        ),
-        plaintext,
-    )
+    receiving = Chain(Secret(chain_key), receiving.header_key, header.number + 1)
+    return RatchetState(root, state.sending, receiving, skipped, received), plaintext
 
 
 def _decrypt_skipped(
@@ -257,23 +267,19 @@ def _decrypt_skipped(
     return RatchetState(state.root, state.sending, state.receiving, skipped, received), plaintext
 
 
-def _skip(
-    state: RatchetState, receiving: Chain, root: Root, skipped: SkippedKeys, until: int
-) -> tuple[bytes, SkippedKeys]:
-    """Return the chain key of message ``until``, and the store with all keys before it."""
+def _skip(state: RatchetState, receiving: Chain, until: int) -> tuple[bytes, SkippedKeys]:
+    """Return message ``until``'s chain key, and the store with all keys before it (R-6.5.1)."""
     chain_key = receiving.chain_key.reveal()
     gap = until - receiving.number
-    if gap <= 0:
-        return chain_key, skipped
     _check_gap(gap)
     message_keys = []
     for _ in range(gap):
         message_key, chain_key = chain_step(chain_key)
         message_keys.append(message_key)
     return chain_key, skipped_keys.add(
-        skipped,
+        state.skipped,
         message_keys,
-        ordinal=root.chains_received,
+        ordinal=state.root.chains_received,
         header_key=receiving.header_key,
         first_number=receiving.number,
         received=state.received + 1,

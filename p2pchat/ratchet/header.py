@@ -55,7 +55,7 @@ class Header(NamedTuple):
 
 
 def seal_prefix(header: Header, key: HeaderKey, nonce: bytes, associated_data: bytes) -> bytes:
-    """Return the 70-byte prefix of an envelope (R-6.3.1 to R-6.3.3).
+    """Return the 70-byte prefix of an envelope (R-6.3.1, R-6.3.2).
 
     The caller vouches for the nonce: 12 bytes, never before used with ``key``.
     """

@@ -67,7 +67,7 @@ def add(
     first_number: int,
     received: int,
 ) -> SkippedKeys:
-    """Store the keys of consecutive messages; the oldest are evicted beyond the cap (R-6.5.3).
+    """Store the keys of consecutive messages; evict the oldest above the cap (R-6.5.2, R-6.5.3).
 
     Args:
         skipped: The store before; its last chain has an ordinal of at most ``ordinal``.
@@ -93,7 +93,7 @@ def take(skipped: SkippedKeys, *, ordinal: int, number: int) -> tuple[bytes, Ski
     """Return one message's key, and the store without it.
 
     Raises:
-        DecryptionError: Not stored: used already, evicted, expired, or never skipped (R-6.5.5).
+        DecryptionError: Not stored: used already, evicted, expired, or never skipped (R-6.4.6).
     """
     position = next((i for i, chain in enumerate(skipped) if chain.ordinal == ordinal), None)
     if position is None:

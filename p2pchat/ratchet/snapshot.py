@@ -76,7 +76,8 @@ def decode_state(snapshot: bytes) -> RatchetState:
     """Return the state that ``encode_state`` wrote.
 
     Raises:
-        DamagedStateError: Another version, cut short, too long, or no state that can occur.
+        DamagedStateError: Another version, cut short, too long, or no state that can occur
+            (R-6.6.1).
     """
     reader = _Reader(snapshot)
     (

@@ -44,6 +44,12 @@ class RatchetSeed:
     header_key_initiator: Secret
     next_header_key: Secret
 
+    def __post_init__(self) -> None:
+        """Refuse keys of another length: a fault of the caller, not of a peer."""
+        for key in (self.root_key, self.header_key_initiator, self.next_header_key):
+            if len(key) != KEY_LEN:
+                raise ValueError(f"a ratchet seed's keys have {KEY_LEN} bytes, not {len(key)}")
+
 
 class Phase(IntEnum):
     """Which parts a state has; the values stand in snapshots."""
