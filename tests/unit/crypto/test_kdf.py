@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pchat.crypto.kdf import HKDF_MAX_BYTES, HashFunction, hkdf_sha256, hmac_sha256
+
+HASHES: list[Callable[[bytes], Any]] = [
+    hashlib.sha256,
+    hashlib.sha512,
+    hashlib.blake2s,
+    hashlib.blake2b,
+]
+
+
+def test_hmac_sha256_gives_the_value_of_rfc_4231_case_2() -> None:
+    expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+    assert hmac_sha256(b"Jefe", b"what do ya want for nothing?").hex() == expected
+
+
+def test_hkdf_gives_the_value_of_rfc_5869_case_1() -> None:
+    okm = hkdf_sha256(
+        salt=bytes(range(13)), input_key=b"\x0b" * 22, info=bytes(range(0xF0, 0xFA)), length=42
+    )
+    assert okm.hex() == (
+        "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865"
+    )
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 96, HKDF_MAX_BYTES])
+def test_hkdf_gives_as_many_bytes_as_asked(length: int) -> None:
+    longest = hkdf_sha256(salt=b"", input_key=b"k", info=b"", length=HKDF_MAX_BYTES)
+    okm = hkdf_sha256(salt=b"", input_key=b"k", info=b"", length=length)
+    assert okm == longest[:length]
+
+
+@pytest.mark.parametrize("length", [-1, 0, HKDF_MAX_BYTES + 1])
+def test_hkdf_refuses_lengths_out_of_range(length: int) -> None:
+    with pytest.raises(ValueError, match=r"1\.\.8160"):
+        hkdf_sha256(salt=b"", input_key=b"k", info=b"", length=length)
+
+
+@given(new=st.sampled_from(HASHES), salt=st.binary(max_size=64), ikm=st.binary(max_size=200))
+def test_our_own_hmac_agrees_with_the_standard_librarys(
+    new: Callable[[bytes], Any], salt: bytes, ikm: bytes
+) -> None:
+    """HKDF spelt out with ``hmac``, against ``HashFunction.hkdf``, for each hash of Noise."""
+    name = new(b"").name
+    temporary = hmac.digest(salt, ikm, name)
+    first = hmac.digest(temporary, b"\x01", name)
+    second = hmac.digest(temporary, first + b"\x02", name)
+    third = hmac.digest(temporary, second + b"\x03", name)
+    function = HashFunction.of(new)
+    assert function.hkdf(salt, ikm, 3) == [first, second, third]
+    assert function.hkdf(salt, ikm, 2) == [first, second]
+
+
+@given(salt=st.binary(max_size=64), ikm=st.binary(max_size=100))
+def test_noises_hkdf_is_hkdf_with_empty_info(salt: bytes, ikm: bytes) -> None:
+    blocks = HashFunction.of(hashlib.sha256).hkdf(salt, ikm, 3)
+    assert b"".join(blocks) == hkdf_sha256(salt=salt, input_key=ikm, info=b"", length=96)
+
+
+@pytest.mark.parametrize("new", HASHES)
+def test_a_salt_longer_than_a_block_is_refused_and_not_cut(new: Callable[[bytes], Any]) -> None:
+    function = HashFunction.of(new)
+    too_long = b"\x01" * (function.block_length + 1)
+    with pytest.raises(OverflowError):
+        function.hkdf(too_long, b"", 2)
+
+
+def test_lengths_are_those_of_noise_section_12() -> None:
+    sizes = [(f.length, f.block_length) for f in map(HashFunction.of, HASHES)]
+    assert sizes == [(32, 64), (64, 128), (32, 64), (64, 128)]
+    assert HashFunction.of(hashlib.sha256).digest(b"abc") == hashlib.sha256(b"abc").digest()
