@@ -18,6 +18,7 @@ from p2pchat.constants import KEY_LEN
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DamagedStoreError, StoreError
 from p2pchat.store.faults import translated
+from p2pchat.store.schema import require_known
 
 CIPHER: Final = "chacha20"
 """sqleet's ChaCha20-Poly1305 pages, the library's default; named so that no default decides."""
@@ -26,6 +27,9 @@ DATABASE_ID_LEN: Final = 16
 PLAINTEXT_MAGIC: Final = b"SQLite format 3\x00"
 BUSY_TIMEOUT_MS: Final = 5000
 """Reader and writer meet only while the WAL is recovered or reset."""
+WHOLE_CHECK_MAX_BYTES: Final = 8 << 20
+"""Files up to this size are checked page by page when opened (some 20 ms); larger ones show
+damage when the damaged page is read."""
 JOURNAL_SIZE_LIMIT_BYTES: Final = 16 << 20
 """A WAL that once grew larger is cut back to this at the next checkpoint."""
 
@@ -91,15 +95,12 @@ def open_database(path: Path, key: Secret, *, read_only: bool = False) -> apsw.C
     return connection
 
 
-def probe(path: Path, key: Secret, database_id: bytes) -> int:
-    """Check without writing that ``path`` is our database under ``key``.
-
-    Returns:
-        The schema version found inside.
+def probe(path: Path, key: Secret, database_id: bytes) -> None:
+    """Check without writing that ``path`` is our database under ``key``, and whole.
 
     Raises:
         DamagedStoreError: Plaintext, another profile's, truncated or damaged.
-        StoreError: It cannot be read.
+        StoreError: It cannot be read, or a newer program made it.
     """
     require_cipher()
     require_encrypted(path, database_id)
@@ -107,13 +108,19 @@ def probe(path: Path, key: Secret, database_id: bytes) -> int:
         # Read-only, so that closing it does not even fold the WAL into the file.
         connection = _keyed(path, key, apsw.SQLITE_OPEN_READONLY)
         try:
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
             version = connection.pragma("user_version")
+            if not isinstance(version, int) or version < 1:
+                raise DamagedStoreError("the profile's database is empty; restore it from a backup")
+            require_known(version)
+            if path.stat().st_size <= WHOLE_CHECK_MAX_BYTES:
+                findings = connection.execute("PRAGMA quick_check(1)").fetchall()
+                if findings != [("ok",)]:
+                    raise DamagedStoreError(
+                        f"the profile's database is damaged ({findings[0][0]}); restore it from "
+                        "a backup (nothing was changed)"
+                    )
         finally:
             connection.close()
-    if not isinstance(version, int) or version < 1:
-        raise DamagedStoreError("the profile's database is empty; restore it from a backup")
-    return version
 
 
 def require_encrypted(path: Path, database_id: bytes) -> None:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from threading import Lock
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DamagedStoreError
@@ -21,16 +21,12 @@ from p2pchat.store.connection import create_database, open_database, probe
 from p2pchat.store.faults import translated
 from p2pchat.store.ports import IdentityRecord, Transaction
 from p2pchat.store.reader import Reader
-from p2pchat.store.schema import migrate, require_known
+from p2pchat.store.schema import migrate
 from p2pchat.store.search import SearchIndex
 from p2pchat.store.transaction import SqlTransaction
 from p2pchat.store.writer import Writer
 
 T = TypeVar("T")
-
-WHOLE_CHECK_MAX_BYTES: Final = 8 << 20
-"""Files up to this size are checked page by page when opened (some 20 ms); larger ones show
-damage when the damaged page is read."""
 
 
 class Database:
@@ -107,19 +103,12 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
         DamagedStoreError: Not ours, not encrypted, damaged, or without an identity.
         StoreError: Made by a newer program, or it cannot be opened.
     """
-    require_known(probe(path, key, database_id))
+    probe(path, key, database_id)
     with translated():
         reading = None
         writing = open_database(path, key)
         try:
             migrate(writing)
-            if path.stat().st_size <= WHOLE_CHECK_MAX_BYTES:
-                findings = writing.execute("PRAGMA quick_check(1)").fetchall()
-                if findings != [("ok",)]:
-                    raise DamagedStoreError(
-                        f"the profile's database is damaged ({findings[0][0]}); "
-                        "restore it from a backup (nothing was changed)"
-                    )
             identity = SqlTransaction(writing, SearchIndex(writing)).identity()
             if identity is None:
                 raise DamagedStoreError("the profile's database holds no identity")

@@ -191,7 +191,8 @@ def _clear_way(profile: Profile) -> None:
         # Nobody ever had this identity: its key file was not written.
         for file in profile.database_files:
             file.unlink(missing_ok=True)
-    elif profile.database.exists():
+    elif any(file.exists() for file in profile.database_files):
+        # A log alone counts too: a new database beside it would swallow its pages.
         raise _lost_key_file(profile)
     profile.unfinished.touch(mode=0o600)
     keyfile.sync_folder(profile.path)

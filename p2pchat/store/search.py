@@ -12,6 +12,7 @@ at once; ``purge_step`` then rewrites the index until the words themselves are g
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any, Final
 
 import apsw
@@ -62,15 +63,17 @@ class SearchIndex:
             return []
         indexed_to = self._indexed_to()
         found: list[Row] = []
-        for row in self._connection.execute(
+        tail = self._connection.execute(
             f"SELECT {ROW} FROM message AS m WHERE m.contact_id = ? AND m.position > ?"  # noqa: S608  # ROW is ours
             " AND m.position < ? ORDER BY m.position DESC",
             (contact_id, indexed_to, before),
-        ):
-            if len(found) == limit:
-                return found
-            if _contains(self._tokens(row[3]), phrases):
-                found.append(row)
+        )
+        with closing(tail):  # a statement left in the middle would hold its snapshot
+            for row in tail:
+                if _contains(self._tokens(row[3]), phrases):
+                    found.append(row)
+                    if len(found) == limit:
+                        return found
         expression = f'contact:"{contact_id}"' + "".join(
             f' AND body:"{" ".join(phrase)}"' for phrase in phrases
         )
@@ -84,24 +87,26 @@ class SearchIndex:
     def backlog(self) -> int:
         """Return how many messages at most are not indexed yet."""
         ((backlog,),) = self._connection.execute(
-            "SELECT coalesce(max(position), 0) - indexed_to FROM message, search_state"
+            "SELECT coalesce((SELECT max(position) FROM message), 0) - indexed_to FROM search_state"
         )
-        return max(0, int(backlog or 0))
+        return max(0, int(backlog))
 
     def index_batch(self) -> int:
         """Index the oldest messages that are not yet; return how many."""
         indexed_to = self._indexed_to()
         batch: list[tuple[int, str, str]] = []
         chars = 0
-        for position, contact_id, body in self._connection.execute(
+        rows = self._connection.execute(
             "SELECT position, contact_id, body FROM message WHERE position > ?"
             " ORDER BY position LIMIT ?",
             (indexed_to, INDEX_BATCH_MESSAGES),
-        ):
-            batch.append((position, str(contact_id), body))
-            chars += len(body)
-            if chars >= INDEX_BATCH_CHARS:
-                break
+        )
+        with closing(rows):
+            for position, contact_id, body in rows:
+                batch.append((position, str(contact_id), body))
+                chars += len(body)
+                if chars >= INDEX_BATCH_CHARS:
+                    break
         if not batch:
             return 0
         self._connection.executemany(

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final
 
 import apsw
 
@@ -27,7 +27,7 @@ from p2pchat.store.ports import (
     MessageRecord,
     SessionRecord,
 )
-from p2pchat.store.search import ROW, SearchIndex
+from p2pchat.store.search import ROW, Row, SearchIndex
 
 _NO_POSITION: Final = 2**63 - 1
 """Above every position."""
@@ -38,14 +38,6 @@ _CONTACT: Final = (
     " message.contact_id = contact.contact_id AND direction = 'in' AND state = 'delivered')"
     " FROM contact"
 )
-
-
-class _Rows(Protocol):
-    """An apsw cursor as it is used here: STRICT tables fix the types of the columns."""
-
-    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
-
-    def fetchall(self) -> list[tuple[Any, ...]]: ...
 
 
 class SqlTransaction:
@@ -66,10 +58,11 @@ class SqlTransaction:
         """Refuse every further call: the unit is over and its thread may be elsewhere."""
         self._connection = None
 
-    def _execute(self, sql: str, values: Sequence[Any] = ()) -> _Rows:
+    def _execute(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement to its end; one left in the middle would hold an old snapshot."""
         if self._connection is None:
             raise StoreError("a transaction was used after its unit of work")
-        return cast(_Rows, self._connection.execute(sql, values))
+        return self._connection.execute(sql, values).fetchall()
 
     # --- The profile's own identity and settings ---------------------------------------------
 
@@ -146,7 +139,7 @@ class SqlTransaction:
                 " verified_at_ms = ?, post_quantum = ? WHERE contact_id = ? RETURNING contact_id"
             )
             values = (*values, contact.contact_id)  # type: ignore[assignment]  # one value more
-        stored = self._execute(sql, values).fetchall()
+        stored = self._execute(sql, values)
         if not stored:
             raise UnknownContactError("the contact does not exist any more")
         record = self.contact(stored[0][0])
@@ -169,7 +162,7 @@ class SqlTransaction:
         taken = self._execute(
             f"SELECT name FROM contact WHERE {column} = ? AND contact_id <> ?",  # noqa: S608  # ours
             (value, contact.contact_id),
-        ).fetchall()
+        )
         if taken and column == "identity":
             raise ContactError(f"that identity is the contact {taken[0][0]!r} already")
         if taken:
@@ -179,7 +172,6 @@ class SqlTransaction:
 
     def add_message(self, message: MessageRecord) -> MessageRecord | None:
         """See ``ports.Transaction``."""
-        # Fetched to the end: SQLite checks foreign keys only when the statement is complete.
         inserted = self._execute(
             "INSERT INTO message (position, contact_id, message_id, direction, state, sent_at_ms,"
             " reason, body) VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
@@ -194,7 +186,7 @@ class SqlTransaction:
                 message.reason,
                 message.text,
             ),
-        ).fetchall()
+        )
         if not inserted:
             return None
         self.added += 1
@@ -227,7 +219,7 @@ class SqlTransaction:
         deleted = self._execute(
             "DELETE FROM message WHERE contact_id = ? AND message_id = ? RETURNING position",
             (contact_id, message_id),
-        ).fetchall()
+        )
         self._index.forget([position for (position,) in deleted])
 
     def undelivered(
@@ -280,7 +272,7 @@ class SqlTransaction:
                 f"SELECT {ROW} FROM message AS m WHERE contact_id = ? AND position < ?"  # noqa: S608  # ours
                 " ORDER BY position DESC LIMIT ?",
                 (contact_id, below, limit),
-            ).fetchall()
+            )
         return [_message(row) for row in reversed(rows)]
 
     # --- Session and envelopes ---------------------------------------------------------------
@@ -341,7 +333,7 @@ def name_key_of(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _contact(row: tuple[Any, ...]) -> ContactRecord:
+def _contact(row: Row) -> ContactRecord:
     return ContactRecord(
         contact_id=row[0],
         name=row[1],
@@ -356,7 +348,7 @@ def _contact(row: tuple[Any, ...]) -> ContactRecord:
     )
 
 
-def _message(row: tuple[Any, ...]) -> MessageRecord:
+def _message(row: Row) -> MessageRecord:
     return MessageRecord(
         row[0], row[1], Direction(row[2]), row[3], row[4], DeliveryState(row[5]), row[6], row[7]
     )

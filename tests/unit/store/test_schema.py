@@ -1,0 +1,91 @@
+"""Versions: known ones are brought forward, newer ones refused, a failed step leaves the old."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from p2pchat.errors import DamagedStoreError, StoreError
+from p2pchat.store import schema
+from p2pchat.store.connection import create_database, open_database
+from p2pchat.store.database import create_store, open_store
+from p2pchat.store.schema import SCHEMA_VERSION, migrate
+from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "chat.db"
+    create_store(path, KEY, DATABASE_ID, IDENTITY)
+    return path
+
+
+def test_a_new_database_has_the_newest_version(database: Path) -> None:
+    connection = open_database(database, KEY)
+    assert connection.pragma("user_version") == SCHEMA_VERSION == len(schema.MIGRATIONS)
+    migrate(connection)
+    assert connection.pragma("user_version") == SCHEMA_VERSION
+    connection.close()
+
+
+def test_every_table_of_ours_is_strict(database: Path) -> None:
+    connection = open_database(database, KEY)
+    loose = connection.execute(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table'"
+        " AND NOT strict AND name <> 'sqlite_schema' AND name <> 'sqlite_sequence'"
+    ).fetchall()
+    connection.close()
+    assert loose == []
+
+
+def test_a_newer_version_is_refused_and_the_file_stays_byte_identical(database: Path) -> None:
+    connection = open_database(database, KEY)
+    connection.pragma("user_version", SCHEMA_VERSION + 1)
+    connection.close()
+    before = database.read_bytes()
+    with pytest.raises(StoreError, match="newer p2pchat") as caught:
+        open_store(database, KEY, DATABASE_ID)
+    assert not isinstance(caught.value, DamagedStoreError)
+    assert database.read_bytes() == before
+    connection = open_database(database, KEY)
+    with pytest.raises(StoreError, match="newer p2pchat"):
+        migrate(connection)
+    connection.close()
+
+
+def test_an_encrypted_but_empty_database_is_damage(tmp_path: Path) -> None:
+    create_database(tmp_path / "chat.db", KEY, DATABASE_ID).close()
+    with pytest.raises(DamagedStoreError, match="empty"):
+        open_store(tmp_path / "chat.db", KEY, DATABASE_ID)
+
+
+def test_a_database_without_an_identity_is_damage(database: Path) -> None:
+    connection = open_database(database, KEY)
+    connection.execute("DELETE FROM identity")
+    connection.close()
+    with pytest.raises(DamagedStoreError, match="no identity"):
+        open_store(database, KEY, DATABASE_ID)
+
+
+def test_a_step_that_fails_leaves_the_version_and_the_tables_before_it(
+    database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def good(connection: apsw.Connection) -> None:
+        connection.execute("CREATE TABLE good (x TEXT) STRICT")
+
+    def bad(connection: apsw.Connection) -> None:
+        connection.execute("CREATE TABLE bad (x TEXT) STRICT")
+        connection.execute("CREATE TABLE bad (x TEXT) STRICT")
+
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, good, bad))
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION + 2)
+    connection = open_database(database, KEY)
+    with pytest.raises(apsw.SQLError):
+        migrate(connection)
+    assert connection.pragma("user_version") == SCHEMA_VERSION + 1
+    assert connection.table_exists(None, "good")
+    assert not connection.table_exists(None, "bad")
+    assert not connection.in_transaction
+    connection.close()
