@@ -1,0 +1,344 @@
+"""One stream with one ``Connection``: the asyncio glue (protocol.md §8, design §2).
+
+One task owns both. Each round it feeds what arrived, drains the events, seals what waits to be
+sent, commits all of it in one unit of work, and only then transmits. While a commit is on its
+way to the disk, bytes pile up in the stream (bounded, then the peer is slowed down) and are
+taken as one batch in the next round: the busier, the bigger the batches.
+
+The link knows nothing of contacts and requests: whom it may talk to, and what is told to the
+person, its owner decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from p2pchat.constants import KEEPALIVE_TIMEOUT_S
+from p2pchat.errors import ErrorCode, LocalProtocolError, StoreError
+from p2pchat.node.clock import Clock, Timer, deadline
+from p2pchat.node.inbox import Batch, Outcome
+from p2pchat.node.opening import Opening
+from p2pchat.node.outbox import FETCH_MAX, to_text
+from p2pchat.node.peer import Peer
+from p2pchat.node.tasks import Signal
+from p2pchat.session.connection import Connection
+from p2pchat.session.events import (
+    Accept,
+    Attach,
+    Close,
+    ConnectionClosed,
+    PeerAuthenticated,
+    PeerGreeted,
+    SendMessage,
+    SessionStarted,
+)
+from p2pchat.session.states import State
+from p2pchat.store.ports import Store
+from p2pchat.transport.base import Stream
+
+LINGER_S: Final = 2.0
+"""After our goodbye we wait this long for the peer's, so that ours is not lost to a reset."""
+UNSENT_MAX_BYTES: Final = 32 << 20
+"""Above this nothing more is read: a peer that sends without reading must not fill our memory.
+More than a whole window of the largest messages, so that two honest peers never block each other.
+"""
+
+_log = logging.getLogger(__name__)
+
+
+class LinkOwner(Protocol):
+    """Who decides, and who tells the person."""
+
+    async def admit(self, link: Link, event: PeerAuthenticated) -> Attach | Close:
+        """Decide about a peer that has just proven its identity."""
+
+    async def greeted(self, link: Link, event: PeerGreeted) -> None:
+        """The peer's HELLO arrived."""
+
+    async def accept_waiting(self, link: Link) -> Accept:
+        """Return the command for a peer that the person has accepted meanwhile."""
+
+    def may_restart(self, link: Link, event: SessionStarted) -> bool:
+        """Decide whether a new session may take the place of the stored one."""
+
+    def committed(self, link: Link, batch: Batch, outcome: Outcome) -> None:
+        """A batch is on the disk and its bytes are handed to the transport."""
+
+    def detached(self, link: Link, closed: ConnectionClosed) -> None:
+        """The link will write nothing more to the store."""
+
+
+class Link:
+    """One connection with one peer.
+
+    Attributes:
+        peer: The contact, once admitted; a stranger has none until its request is stored.
+        opening: Who dialled, and when.
+        address: Where it leads: the address dialled, or where the peer came from.
+        admitted: Done when the owner has decided; its result tells whether to go on.
+        is_detached: Set once the link will write nothing more to the store.
+        race: The same object for all attempts of one round of dialling.
+        session_used: The stored session that this link began with has carried messages.
+        store_error: What our store refused, if that ended the link.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        connection: Connection,
+        *,
+        owner: LinkOwner,
+        store: Store,
+        clock: Clock,
+        opening: Opening,
+        peer: Peer | None = None,
+        race: object = None,
+    ) -> None:
+        self.opening = opening
+        self.address = stream.peer_address
+        self.peer = peer
+        self.race = race
+        self.admitted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.is_detached = asyncio.Event()
+        self.closed: ConnectionClosed | None = None
+        self.session_used = False
+        self.store_error: StoreError | None = None
+        self._stream = stream
+        self._connection = connection
+        self._owner = owner
+        self._store = store
+        self._clock = clock
+        self._signal = Signal()
+        self._timer: Timer | None = None
+        self._timer_at = 0.0
+        self._goodbye: Close | None = None
+        self._accept = False
+        self._messages_wait = True
+        self._stalled_since: float | None = None
+        stream.on_activity(self._signal.notify)
+
+    # --- for the owner ------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages flow."""
+        return self._connection.is_open
+
+    @property
+    def peer_identity(self) -> bytes | None:
+        """Who proved to be at the other end, wanted or not."""
+        return self._connection.peer_identity
+
+    def require_peer(self) -> Peer:
+        """Return the contact of an admitted link."""
+        if self.peer is None:
+            raise LocalProtocolError("the link has no contact", ErrorCode.INTERNAL)
+        return self.peer
+
+    def close(self, code: ErrorCode, reason: str) -> None:
+        """Say goodbye as soon as the current round is over."""
+        if self._goodbye is None:
+            self._goodbye = Close(code, reason)
+            self._signal.notify()
+
+    def abort(self) -> None:
+        """Break off without a word; the peer learns nothing, not even who we are."""
+        self._stream.abort()
+        self.close(ErrorCode.NORMAL, "not needed any more")
+
+    def accept(self) -> None:
+        """The person accepted this peer."""
+        self._accept = True
+        self._signal.notify()
+
+    def messages_wait(self) -> None:
+        """There is something in the outbox."""
+        self._messages_wait = True
+        self._signal.notify()
+
+    async def run(self) -> None:
+        """Serve the connection until it is over; the link's one task."""
+        try:
+            await self._serve()
+        except StoreError as error:
+            # What could not be stored was neither sent nor acknowledged: the peer has it, or
+            # our outbox has, and the next connection goes on from the last commit.
+            self.store_error = error
+            self._end(ErrorCode.INTERNAL, "the store failed")
+        except LocalProtocolError as error:
+            _log.error("a connection was used wrongly: %s", error)
+            self._end(ErrorCode.INTERNAL, str(error))
+        finally:
+            self._detach()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._stream.on_activity(None)
+            await self._hang_up()
+
+    # --- one round ------------------------------------------------------------------------------
+
+    async def _serve(self) -> None:
+        while True:
+            self._feed()
+            self._obey()
+            batch = Batch()
+            await self._drain(batch)
+            peer = self.peer
+            if peer is not None and self._may_seal():
+                async with peer.outbox.sealing:
+                    await self._seal(peer, batch)
+                    await self._commit(batch)
+            else:
+                await self._commit(batch)
+            if self._connection.is_closed and self.closed is not None:
+                return
+            if self._idle():
+                self._arm()
+                await self._signal.wait()
+
+    def _feed(self) -> None:
+        now = self._clock.monotonic()
+        if self._stream.pending_bytes <= UNSENT_MAX_BYTES:
+            data = self._stream.take()
+            if data is not None:
+                self._connection.receive_data(data, now=now)
+        due = self._connection.next_deadline()
+        if due is not None and now >= due:
+            self._connection.handle_timeout(now)
+        if self._stream.writable or self._connection.is_closed:
+            self._stalled_since = None
+        elif self._stalled_since is None:
+            self._stalled_since = now
+        elif now >= self._stalled_since + KEEPALIVE_TIMEOUT_S:
+            self._stream.abort()
+            self._end(ErrorCode.TIMEOUT, "the peer does not read")
+
+    def _obey(self) -> None:
+        if self._goodbye is not None:
+            self._connection.send(self._goodbye, now=self._clock.monotonic())
+
+    async def _drain(self, batch: Batch) -> None:
+        """Take all events that the connection has now; decisions are answered at once."""
+        connection, owner = self._connection, self._owner
+        if self._accept and connection.state is State.PENDING:
+            self._accept = False
+            connection.send(await owner.accept_waiting(self), now=self._clock.monotonic())
+        while (event := connection.next_event()) is not None:
+            match event:
+                case PeerAuthenticated():
+                    answer = await owner.admit(self, event)
+                    connection.send(answer, now=self._clock.monotonic())
+                    self._decided(isinstance(answer, Attach))
+                case PeerGreeted():
+                    await owner.greeted(self, event)
+                case ConnectionClosed():
+                    self.closed = event
+                case SessionStarted() if not owner.may_restart(self, event):
+                    self._end(ErrorCode.LIMIT_EXCEEDED, "the session was made anew too often")
+                case _:
+                    batch.add(event)
+                    if batch.opened:
+                        self._messages_wait = True
+
+    def _may_seal(self) -> bool:
+        return self._messages_wait and self._connection.send_window > 0 and self._stream.writable
+
+    async def _seal(self, peer: Peer, batch: Batch) -> None:
+        """Encrypt the next messages of the outbox into this batch."""
+        limit = min(FETCH_MAX, self._connection.send_window)
+        self._messages_wait = False  # before the read: what comes after it is noticed again
+        if batch.started is not None:
+            # Every undelivered message belongs to the new session, but the store learns of that
+            # session only with this batch: the outbox is read in the next round.
+            self._messages_wait = True
+            return
+        records = await peer.outbox.fetch(limit)
+        self._messages_wait = self._messages_wait or len(records) == limit
+        now = self._clock.monotonic()
+        for record in records:
+            self._connection.send(SendMessage(to_text(record)), now=now)
+        await self._drain(batch)
+
+    async def _commit(self, batch: Batch) -> None:
+        """Make the batch durable, then let everything go that waited for it."""
+        peer = self.peer
+        if batch.is_empty or peer is None:
+            self._transmit()
+            return
+        contact_id = peer.contact_id
+        outcome = await self._store.write(lambda tx: batch.apply(tx, contact_id))
+        self._connection.committed(batch.revision)
+        self._transmit()
+        self._owner.committed(self, batch, outcome)
+
+    def _transmit(self) -> None:
+        data = self._connection.data_to_send()
+        if data:
+            self._stream.write(data)
+
+    def _idle(self) -> bool:
+        """Whether there is nothing to do before the next signal."""
+        return not self._may_seal()
+
+    def _arm(self) -> None:
+        due = self._connection.next_deadline()
+        if self._stalled_since is not None:
+            stalled = self._stalled_since + KEEPALIVE_TIMEOUT_S
+            due = stalled if due is None else min(due, stalled)
+        if due is None or (self._timer is not None and self._timer_at <= due):
+            # Deadlines mostly move away: an early timer costs one idle round, re-arming each time
+            # would cost one timer a round.
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = due
+        self._timer = self._clock.call_at(due, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self._signal.notify()
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def _end(self, code: ErrorCode, reason: str) -> None:
+        """Close from inside and note why."""
+        self._connection.send(Close(code, reason), now=self._clock.monotonic())
+        while (event := self._connection.next_event()) is not None:
+            if isinstance(event, ConnectionClosed):
+                self.closed = event
+
+    def _decided(self, admitted: bool) -> None:
+        if not self.admitted.done():
+            self.admitted.set_result(admitted)
+
+    def _detach(self) -> None:
+        """Nothing more goes to the store; the next connection of this contact may begin."""
+        if self.closed is None:  # cancelled
+            self.closed = ConnectionClosed(ErrorCode.GOING_AWAY, False, False, "stopped")
+        self._owner.detached(self, self.closed)
+        self._decided(False)
+        self.is_detached.set()
+
+    async def _hang_up(self) -> None:
+        """Send the goodbye, then wait a moment for the peer's end of the stream.
+
+        Closing a socket with unread bytes makes the kernel send a reset, which may overtake and
+        destroy the goodbye. So what still comes is read and dropped, for ``LINGER_S`` at most.
+        """
+        stream = self._stream
+        try:
+            self._transmit()
+            if self.peer_identity is not None and not stream.is_closed:
+                stream.write_eof()
+                async with deadline(self._clock, self._clock.monotonic() + LINGER_S):
+                    while await stream.read():
+                        pass
+            stream.close()
+            async with deadline(self._clock, self._clock.monotonic() + LINGER_S):
+                await stream.wait_closed()
+        except TimeoutError:
+            pass
+        finally:
+            stream.abort()

@@ -1,0 +1,69 @@
+"""Messages as the person sees them: views, and the notifications about them."""
+
+from __future__ import annotations
+
+from p2pchat.constants import MESSAGE_ID_LEN
+from p2pchat.errors import UsageError
+from p2pchat.node.environment import Environment
+from p2pchat.node.inbox import Batch, Outcome
+from p2pchat.node.peer import Peer
+from p2pchat.node.views import MessageArrived, MessageStateChanged, MessageView
+from p2pchat.sanitize import clean_text
+from p2pchat.store.ports import DeliveryState, MessageRecord
+
+
+class Announcer:
+    """Publishes what a committed batch means for the conversation."""
+
+    def __init__(self, env: Environment) -> None:
+        self._hub = env.hub
+
+    def batch(self, peer: Peer, batch: Batch, outcome: Outcome) -> None:
+        """Tell of messages sent, delivered and arrived, in that order."""
+        if outcome.arrived:
+            peer.set_unread(peer.record.unread + len(outcome.arrived))
+        if batch.delivered:
+            peer.outbox.settled(batch.delivered)
+        if not self._hub.is_heard:
+            return
+        for message_id in batch.sent:
+            self.state(peer, message_id, DeliveryState.SENT)
+        for message_id in batch.delivered:
+            self.state(peer, message_id, DeliveryState.DELIVERED)
+        for record in outcome.arrived:
+            self._hub.publish(MessageArrived(message_view(peer, record)))
+
+    def state(self, peer: Peer, message_id: bytes, state: DeliveryState, reason: str = "") -> None:
+        """Tell that an outgoing message moved on."""
+        self._hub.publish(MessageStateChanged(peer.record.name, message_id.hex(), state, reason))
+
+
+def message_view(peer: Peer, record: MessageRecord) -> MessageView:
+    """Return a stored message as the person sees it; text of others is made harmless here."""
+    reason = record.reason
+    if record.state is DeliveryState.QUEUED and not reason:
+        reason = peer.offline_reason()
+    return MessageView(
+        contact=peer.record.name,
+        message_id=record.message_id.hex(),
+        direction=record.direction,
+        text=clean_text(record.text),
+        sent_at_ms=record.sent_at_ms,
+        state=record.state,
+        reason=reason,
+    )
+
+
+def parse_message_id(text: str) -> bytes:
+    """Return the 16 bytes of a message id.
+
+    Raises:
+        UsageError: Not 32 hexadecimal digits.
+    """
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != MESSAGE_ID_LEN or len(text) != 2 * MESSAGE_ID_LEN:
+        raise UsageError(f"a message id has {2 * MESSAGE_ID_LEN} hexadecimal digits")
+    return raw

@@ -1,0 +1,89 @@
+"""Messages on their way out (protocol.md §8.5, §10.3).
+
+The store is the queue: nothing is held here that a restart could lose. This module reads the
+next messages for a connection, keeps a cancelled one from being sealed at the same moment, and
+wakes those who wait for a delivery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from p2pchat.node.clock import Clock
+from p2pchat.node.tasks import Signal
+from p2pchat.session.messages import Text
+from p2pchat.store.ports import MessageRecord, Store
+
+FETCH_MAX: Final = 128
+"""Messages sealed in one round: enough that a commit's fixed cost no longer counts."""
+
+
+class Outbox:
+    """The undelivered messages of one contact.
+
+    Attributes:
+        sealing: Held from reading messages until their envelopes are committed, and while one
+            is cancelled.
+    """
+
+    def __init__(self, store: Store, contact_id: int) -> None:
+        self._store = store
+        self._contact_id = contact_id
+        self._waiters: dict[bytes, list[Waiter]] = {}
+        self.sealing = asyncio.Lock()
+
+    async def fetch(self, limit: int) -> list[MessageRecord]:
+        """Return the oldest messages without an envelope in the current session."""
+        return await self._store.read(
+            lambda tx: tx.undelivered(self._contact_id, limit, unsealed_only=True)
+        )
+
+    def waiter(self, message_id: bytes) -> Waiter:
+        """Begin to wait until ``settled`` names the message; the caller closes it."""
+        waiter = Waiter(self, message_id)
+        self._waiters.setdefault(message_id, []).append(waiter)
+        return waiter
+
+    def forget(self, waiter: Waiter) -> None:
+        """Nobody waits here any more."""
+        waiters = self._waiters.get(waiter.message_id, [])
+        if waiter in waiters:
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[waiter.message_id]
+
+    def settled(self, message_ids: Sequence[bytes]) -> None:
+        """These were delivered, or will never be."""
+        if self._waiters:
+            for message_id in message_ids:
+                for waiter in self._waiters.pop(message_id, []):
+                    waiter.settled.notify()
+
+
+class Waiter:
+    """Someone who waits for one message to be delivered, cancelled or given up."""
+
+    def __init__(self, outbox: Outbox, message_id: bytes) -> None:
+        self._outbox = outbox
+        self.message_id = message_id
+        self.settled = Signal()
+
+    async def until(self, clock: Clock, when: float) -> None:
+        """Wait.
+
+        Raises:
+            TimeoutError: ``when`` came first.
+        """
+        if not await self.settled.wait_until(clock, when):
+            raise TimeoutError
+
+    def close(self) -> None:
+        """Stop waiting."""
+        self._outbox.forget(self)
+
+
+def to_text(record: MessageRecord) -> Text:
+    """Return the application message of a stored one."""
+    return Text(record.message_id, record.sent_at_ms, record.text)

@@ -1,0 +1,185 @@
+"""One contact while the node runs: its record, its connection, why it is away.
+
+The record is a copy of the stored one and changes only after the store has committed; the
+connection is at most one (protocol.md §10.2). Changes of what a person sees are published here,
+once each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Protocol
+
+from p2pchat.errors import ErrorCode, UnknownContactError
+from p2pchat.identity.keys import peer_id
+from p2pchat.identity.trust import Trust, may_converse
+from p2pchat.node.backoff import Backoff
+from p2pchat.node.environment import Environment
+from p2pchat.node.limits import ResetBudget
+from p2pchat.node.opening import Opening
+from p2pchat.node.outbox import Outbox
+from p2pchat.node.presence import NOT_TRIED, Reason, explain
+from p2pchat.node.tasks import Signal
+from p2pchat.node.views import ContactChanged, ContactView
+from p2pchat.sanitize import clean_line
+from p2pchat.store.ports import ContactRecord, Transaction
+
+
+class Attached(Protocol):
+    """What a contact knows of its connection; ``node.link`` has the one implementation.
+
+    Attributes:
+        opening: Who dialled, and when.
+        race: The round of dialling that it belongs to, if any.
+        is_detached: Set once it will write nothing more to the store.
+    """
+
+    opening: Opening
+    race: object
+    is_detached: asyncio.Event
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages flow."""
+
+    def close(self, code: ErrorCode, reason: str) -> None:
+        """Say goodbye as soon as the current round is over."""
+
+    def accept(self) -> None:
+        """The person accepted this peer."""
+
+    def messages_wait(self) -> None:
+        """There is something in the outbox."""
+
+
+class Peer:
+    """One contact.
+
+    Attributes:
+        record: As stored.
+        link: The attached connection, authenticated as this contact.
+        attaching: Held while a connection takes the place of another.
+        note: What our first request says; empty once the contact has accepted us.
+        resets: Sessions made anew within the hour.
+        session_lost: Why the stored session was dropped on this side, until the next one starts.
+        dial: Wakes the dialling task: something changed, or the person asks.
+    """
+
+    def __init__(self, env: Environment, record: ContactRecord, note: str = "") -> None:
+        self._env = env
+        self.record = record
+        self.link: Attached | None = None
+        self.attaching = asyncio.Lock()
+        self.note = note
+        self.reason = NOT_TRIED
+        self.resets = ResetBudget()
+        self.session_lost = ""
+        self.outbox = Outbox(env.store, record.contact_id)
+        self.backoff = Backoff(
+            env.rng, first_s=env.config.retry_first_s, longest_s=env.config.retry_max_s
+        )
+        self.dial = Signal()
+        self.removed = False
+        self._shown: object = self._essence()
+
+    @property
+    def contact_id(self) -> int:
+        """The store's number of this contact."""
+        return self.record.contact_id
+
+    @property
+    def identity(self) -> bytes:
+        """The pinned identity key."""
+        return self.record.pin.identity
+
+    @property
+    def online(self) -> bool:
+        """Messages can flow now."""
+        return self.link is not None and self.link.is_open
+
+    @property
+    def wants_dialling(self) -> bool:
+        """Whether a connection should be sought."""
+        return (
+            not self.removed
+            and self.link is None
+            and not self.attaching.locked()
+            and bool(self.record.addresses)
+            and may_converse(self.record.pin)
+        )
+
+    async def update(self, change: Callable[[ContactRecord], ContactRecord]) -> None:
+        """Change the stored record, then this copy.
+
+        Raises:
+            UnknownContactError: It was removed meanwhile.
+            ContactError: The name or the identity belongs to another contact.
+        """
+
+        def work(tx: Transaction) -> ContactRecord:
+            current = tx.contact(self.contact_id)
+            if current is None:
+                raise UnknownContactError("that contact was removed")
+            return tx.put_contact(change(current))
+
+        self.record = await self._env.store.write(work)
+        self.show()
+
+    def set_unread(self, unread: int) -> None:
+        """Follow the store's count."""
+        self.record = replace(self.record, unread=unread)
+
+    def away(self, reason: Reason) -> None:
+        """Note why the contact is not reachable."""
+        self.reason = reason
+        self.show()
+
+    def offline_reason(self) -> str:
+        """Return the sentence for the person; empty while online."""
+        if self.online:
+            return ""
+        return explain(
+            self.reason,
+            trust=self.record.pin.trust,
+            has_addresses=bool(self.record.addresses),
+            dials=self._env.dials,
+            now=self._env.clock.monotonic(),
+        )
+
+    def view(self) -> ContactView:
+        """Return the contact as the person sees it."""
+        record = self.record
+        offered = record.pin.offered
+        return ContactView(
+            contact=record.name,
+            name=record.name,
+            peer_id=peer_id(record.pin.identity),
+            trust=record.pin.trust,
+            online=self.online,
+            post_quantum=record.post_quantum,
+            unread=record.unread,
+            note=clean_line(record.note, len(record.note)),
+            addresses=record.addresses,
+            offline_reason=self.offline_reason(),
+            offered_peer_id=peer_id(offered)
+            if record.pin.trust is Trust.CHANGED and offered is not None
+            else None,
+            verified_at_ms=record.verified_at_ms,
+        )
+
+    def show(self) -> None:
+        """Publish the contact if something that a person sees has changed."""
+        essence = self._essence()
+        if essence != self._shown:
+            self._shown = essence
+            if self._env.hub.is_heard and not self.removed:
+                self._env.hub.publish(ContactChanged(self.view()))
+
+    def _essence(self) -> object:
+        record = self.record
+        # Not the time of the next attempt: a countdown is no news.
+        reason = None if self.online else (self.reason.absence, self.reason.detail)
+        return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
+                record.unread == 0, reason)  # fmt: skip

@@ -1,0 +1,95 @@
+"""Why a contact is not reachable, in words that a person can act on.
+
+"Offline" with no reason is what users of comparable systems complain about, so every state that
+is not ``online`` has its sentence. Pure: what is known goes in, a sentence comes out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import assert_never
+
+from p2pchat.identity.trust import Trust
+
+
+class Absence(Enum):
+    """Kinds of not being reachable."""
+
+    NOT_TRIED = auto()
+    """The node has only just started, or does not dial."""
+    UNREACHABLE = auto()
+    """Dialled in vain; ``detail`` says where and why."""
+    FAILED = auto()
+    """Something answered, but no connection came of it; ``detail`` says where and why."""
+    WRONG_IDENTITY = auto()
+    """Somebody else answered at ``detail``."""
+    LOST = auto()
+    """The connection ended; ``detail`` says how."""
+    WAITING = auto()
+    """Connected, but the contact has not accepted us yet."""
+    OPENING = auto()
+    """Connected; the encrypted session is being set up."""
+    STORE_FAILED = auto()
+    """Our own disk refused; ``detail`` says how."""
+    TOO_MANY_RESETS = auto()
+    """The session was made anew too often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What is known of a contact's absence; ``retry_at`` is monotonic seconds."""
+
+    absence: Absence
+    detail: str = ""
+    retry_at: float | None = None
+
+
+NOT_TRIED = Reason(Absence.NOT_TRIED)
+
+
+def explain(reason: Reason, *, trust: Trust, has_addresses: bool, dials: bool, now: float) -> str:
+    """Return the sentence for a contact that is not online."""
+    if trust is Trust.BLOCKED:
+        return "blocked"
+    if trust is Trust.REQUEST:
+        return "asks to be accepted"
+    words = _happened(reason)
+    if reason.absence in (Absence.WAITING, Absence.OPENING):
+        return words
+    if not dials:
+        follow_up = "this process does not dial"
+    elif not has_addresses:
+        follow_up = "no address known; waiting for them to connect"
+        if reason.absence is Absence.NOT_TRIED:
+            return follow_up
+    elif reason.retry_at is None:
+        return words if reason.absence is Absence.NOT_TRIED else f"{words}; trying again"
+    else:
+        follow_up = f"next try in {max(1, math.ceil(reason.retry_at - now))} s"
+    return f"{words}; {follow_up}"
+
+
+def _happened(reason: Reason) -> str:
+    match reason.absence:
+        case Absence.NOT_TRIED:
+            return "not tried yet"
+        case Absence.UNREACHABLE:
+            return f"nobody answers at {reason.detail}"
+        case Absence.FAILED:
+            return f"no connection with {reason.detail}"
+        case Absence.WRONG_IDENTITY:
+            return f"another identity answered at {reason.detail}"
+        case Absence.LOST:
+            return f"the connection ended: {reason.detail}"
+        case Absence.WAITING:
+            return "connected; waiting for them to accept you"
+        case Absence.OPENING:
+            return "connected; setting up the encrypted session"
+        case Absence.STORE_FAILED:
+            return f"the profile could not be written: {reason.detail}"
+        case Absence.TOO_MANY_RESETS:
+            return "the encrypted session was made anew too often within an hour"
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -1,0 +1,300 @@
+"""Who may come in, and what a connection means for a contact (protocol.md §8.3, §10.2).
+
+The one ``LinkOwner``: it admits or refuses proven peers, keeps one connection for each contact,
+turns strangers into requests, limits what they cost, and tells the person what has happened.
+A blocked contact is served exactly like a stranger who is never accepted, so it learns nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Final
+
+from p2pchat.constants import PENDING_REQUESTS_MAX
+from p2pchat.errors import DamagedStateError, ErrorCode, UnknownContactError
+from p2pchat.identity.trust import Pin, Trust, may_converse
+from p2pchat.node.book import PeerBook, name_of_stranger
+from p2pchat.node.environment import Environment
+from p2pchat.node.inbox import Batch, Outcome
+from p2pchat.node.limits import AcceptGate, Ticket
+from p2pchat.node.link import Link
+from p2pchat.node.messages import Announcer
+from p2pchat.node.opening import Opening, newcomer_stays
+from p2pchat.node.peer import Peer
+from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.views import ContactRequested, SessionRestarted
+from p2pchat.session.connection import Connection
+from p2pchat.session.delivery import Envelope, SessionState, decode_session
+from p2pchat.session.events import (
+    Accept,
+    Attach,
+    Close,
+    ConnectionClosed,
+    PeerAuthenticated,
+    PeerGreeted,
+    SessionStarted,
+)
+from p2pchat.store.ports import ContactRecord, SessionRecord, Transaction
+from p2pchat.transport.base import Stream
+
+MISMATCH: Final = "the two sides' stored sessions did not match (a restored backup or a lost disk)"
+UNREADABLE: Final = "a message could not be decrypted with the stored session"
+DAMAGED: Final = "the stored session was damaged"
+REPLACED: Final = "another connection took its place"
+
+_log = logging.getLogger(__name__)
+
+
+class Reception:
+    """Admits connections and speaks for their contacts."""
+
+    def __init__(self, env: Environment, book: PeerBook) -> None:
+        self._env = env
+        self._book = book
+        self._announce = Announcer(env)
+        self._gate = AcceptGate()
+        self._tickets: dict[Link, Ticket] = {}
+        self._strangers: dict[bytes, Link] = {}
+        self._links: dict[Link, asyncio.Task[None]] = {}
+
+    # --- making links ---------------------------------------------------------------------------
+
+    def accept(self, stream: Stream) -> None:
+        """Serve an incoming stream, or drop it at once if there are too many."""
+        ticket = self._gate.enter(stream.peer_address, self._env.clock.monotonic())
+        if ticket is None:
+            stream.abort()
+            return
+        link = self._link(stream, None, None)
+        self._tickets[link] = ticket
+        self._start(link)
+
+    def serve_dialled(self, stream: Stream, peer: Peer, race: object) -> Link:
+        """Serve a stream that we opened to reach ``peer``."""
+        link = self._link(stream, peer, race)
+        self._start(link)
+        return link
+
+    def _link(self, stream: Stream, peer: Peer | None, race: object) -> Link:
+        env, now = self._env, self._env.clock.monotonic()
+        now_ms = env.clock.wall_ms()
+        config = env.credentials.config(None if peer is None else peer.identity, now_ms)
+        outbound = peer is not None
+        connection = Connection(config, initiator=outbound, now=now, now_ms=now_ms, rng=env.rng)
+        return Link(
+            stream,
+            connection,
+            owner=self,
+            store=env.store,
+            clock=env.clock,
+            opening=Opening(outbound, now),
+            peer=peer,
+            race=race,
+        )
+
+    def _start(self, link: Link) -> None:
+        task = self._env.supervisor.spawn(link.run(), f"link {link.address}")
+        if task is None:
+            link.abort()
+            self._leave(link)
+            return
+        self._links[link] = task
+        task.add_done_callback(lambda _: self._gone(link))
+
+    def _gone(self, link: Link) -> None:
+        self._links.pop(link, None)
+        self._leave(link)
+
+    async def close_all(self, grace_s: float) -> None:
+        """Say goodbye on all connections and wait for their ends, ``grace_s`` at most."""
+        for link in self._links:
+            link.close(ErrorCode.GOING_AWAY, "this node stops")
+        if self._links:
+            await asyncio.wait(list(self._links.values()), timeout=grace_s)
+
+    # --- LinkOwner: admission -----------------------------------------------------------------
+
+    async def admit(self, link: Link, event: PeerAuthenticated) -> Attach | Close:
+        """Decide about a peer that has just proven its identity."""
+        self._leave(link)
+        peer = self._book.by_identity(event.identity)
+        if link.opening.outbound:
+            if peer is None or peer is not link.peer:
+                return Close(ErrorCode.NORMAL, "the contact was changed meanwhile")
+        elif peer is None:
+            return await self._admit_stranger(link, event.identity)
+        if event.certificate.generation < peer.record.certificate_generation:
+            return Close(ErrorCode.CERTIFICATE_INVALID, "an outdated certificate was presented")
+        try:
+            async with peer.attaching:
+                return await self._attach(link, peer, event)
+        finally:
+            peer.dial.notify()
+
+    async def _admit_stranger(self, link: Link, identity: bytes) -> Attach | Close:
+        previous = self._strangers.get(identity)
+        requests = sum(peer.record.pin.trust is Trust.REQUEST for peer in self._book)
+        if previous is None and requests + len(self._strangers) >= PENDING_REQUESTS_MAX:
+            return Close(ErrorCode.LIMIT_EXCEEDED, "too many requests are waiting")
+        if previous is not None:
+            previous.close(ErrorCode.SUPERSEDED, REPLACED)
+        self._strangers[identity] = link
+        return Attach(accepted=False, name="")
+
+    async def _attach(self, link: Link, peer: Peer, event: PeerAuthenticated) -> Attach | Close:
+        current = peer.link
+        if current is not None:
+            if link.race is not None and current.race is link.race:
+                link.abort()  # before its last handshake message: the peer never counts it
+                return Close(ErrorCode.SUPERSEDED, REPLACED)
+            ours = self._env.credentials.identity
+            if not newcomer_stays(ours, peer.identity, current.opening, link.opening):
+                return Close(ErrorCode.SUPERSEDED, REPLACED)
+            current.close(ErrorCode.SUPERSEDED, REPLACED)
+            await current.is_detached.wait()
+        record, session = await self._load(peer, event)
+        if peer.removed:
+            return Close(ErrorCode.NORMAL, "the contact was removed")
+        peer.record = record
+        peer.link, link.peer = link, peer
+        link.session_used = session is not None and (session.received or session.acknowledged) > 0
+        accepted = may_converse(record.pin)
+        peer.away(Reason(Absence.OPENING))
+        name = self._env.credentials.name
+        return Attach(accepted, name, peer.note if accepted else "", session if accepted else None)
+
+    async def _load(
+        self, peer: Peer, event: PeerAuthenticated | None = None
+    ) -> tuple[ContactRecord, SessionState | None]:
+        """Read the contact and its session; note what the handshake has told of the peer.
+
+        Through the writing thread, behind whatever the previous connection has queued there.
+        """
+
+        def work(tx: Transaction) -> tuple[ContactRecord, SessionRecord | None]:
+            record = tx.contact(peer.contact_id)
+            if record is None:
+                raise UnknownContactError("that contact was removed")
+            if event is not None:
+                seen = replace(
+                    record,
+                    certificate_generation=event.certificate.generation,
+                    post_quantum=event.post_quantum,
+                )
+                if seen != record:
+                    record = tx.put_contact(seen)
+            return record, tx.session(peer.contact_id)
+
+        record, stored = await self._env.store.write(work)
+        if stored is None:
+            return record, None
+        try:
+            envelopes = [
+                Envelope(item.index, item.envelope, item.digest, item.message_id)
+                for item in stored.envelopes
+            ]
+            return record, decode_session(stored.state, envelopes)
+        except DamagedStateError as error:
+            _log.error("a stored session is damaged: %s", error)
+            peer.session_lost = DAMAGED
+            await self._env.store.write(lambda tx: tx.break_session(peer.contact_id))
+            return record, None
+
+    async def accept_waiting(self, link: Link) -> Accept:
+        """Return the command for a peer that the person has accepted meanwhile."""
+        _, session = await self._load(link.require_peer())
+        return Accept(self._env.credentials.name, session)
+
+    # --- LinkOwner: what happens on a link ----------------------------------------------------
+
+    async def greeted(self, link: Link, event: PeerGreeted) -> None:
+        """The peer's HELLO arrived: a stranger's is a request."""
+        peer = link.peer
+        if peer is not None:
+            if not may_converse(peer.record.pin):
+                return
+            if not event.accepted:
+                peer.away(Reason(Absence.WAITING))
+            elif peer.note:
+                await self._book.set_note(peer, "")
+            return
+        identity = link.peer_identity
+        if identity is None or self._strangers.get(identity) is not link or not event.accepted:
+            return
+        if self._book.by_identity(identity) is not None:  # added by the person this very moment
+            link.close(ErrorCode.NORMAL, "the contact was changed meanwhile")
+            return
+        record = ContactRecord(
+            contact_id=0,
+            name=name_of_stranger(event.name, identity),
+            pin=Pin(identity, Trust.REQUEST),
+            note=event.note or "",
+            added_at_ms=self._env.clock.wall_ms(),
+        )
+        peer = await self._book.add(record, unique=True)
+        del self._strangers[identity]
+        peer.link, link.peer = link, peer
+        if self._env.hub.is_heard:
+            self._env.hub.publish(ContactRequested(peer.view()))
+
+    def may_restart(self, link: Link, event: SessionStarted) -> bool:
+        """Decide whether a new session may take the place of the stored one.
+
+        One that never carried a message is replaced without ado: nothing is lost, and a
+        connection that breaks in its first moments would use up the hour's share.
+        """
+        peer = link.require_peer()
+        if event.replaced and link.session_used and not peer.session_lost:
+            peer.session_lost = MISMATCH
+        return not peer.session_lost or peer.resets.take(self._env.clock.monotonic())
+
+    def committed(self, link: Link, batch: Batch, outcome: Outcome) -> None:
+        """A batch is on the disk and its bytes are handed to the transport."""
+        peer = link.require_peer()
+        if batch.started is not None and peer.session_lost:
+            cause, peer.session_lost = peer.session_lost, ""
+            self._env.hub.publish(SessionRestarted(peer.record.name, cause))
+        if batch.broke:
+            peer.session_lost = UNREADABLE
+        if batch.opened:
+            peer.show()
+        self._announce.batch(peer, batch, outcome)
+
+    def detached(self, link: Link, closed: ConnectionClosed) -> None:
+        """The link will write nothing more to the store."""
+        self._leave(link)
+        identity = link.peer_identity
+        if identity is not None and self._strangers.get(identity) is link:
+            del self._strangers[identity]
+        peer = link.peer
+        if peer is None or peer.link is not link:
+            return
+        peer.link = None
+        lived_s = self._env.clock.monotonic() - link.opening.since
+        if closed.code in (ErrorCode.SUPERSEDED, ErrorCode.LIMIT_EXCEEDED, ErrorCode.INTERNAL):
+            peer.backoff.failed()
+        else:
+            peer.backoff.lost(lived_s)
+        peer.away(_reason(link, closed))
+        peer.dial.notify()
+
+    def turn_away_stranger(self, identity: bytes) -> None:
+        """The person has just added this identity: let it connect anew, as a contact."""
+        link = self._strangers.pop(identity, None)
+        if link is not None:
+            link.close(ErrorCode.NORMAL, "the contact was changed meanwhile")
+
+    def _leave(self, link: Link) -> None:
+        ticket = self._tickets.pop(link, None)
+        if ticket is not None:
+            self._gate.leave(ticket)
+
+
+def _reason(link: Link, closed: ConnectionClosed) -> Reason:
+    if link.store_error is not None:
+        return Reason(Absence.STORE_FAILED, str(link.store_error))
+    if closed.code is ErrorCode.LIMIT_EXCEEDED and not closed.by_peer:
+        return Reason(Absence.TOO_MANY_RESETS)
+    return Reason(Absence.LOST, closed.reason)
