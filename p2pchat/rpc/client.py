@@ -67,10 +67,11 @@ class LocalClient:
         await self._on_close()
 
 
-class SocketClient(asyncio.Protocol):
-    """A client of another process; made by ``SocketClient.open``.
+class LineClient:
+    """A client on any pair of byte streams: answers complete futures, it needs no task.
 
-    A plain asyncio protocol: it needs no task of its own, answers complete futures.
+    Subclasses bring the bytes: they set ``_write`` once they can send, and call ``feed`` and
+    ``lose``.
     """
 
     def __init__(self) -> None:
@@ -78,26 +79,19 @@ class SocketClient(asyncio.Protocol):
         self._pending: dict[int, asyncio.Future[Any]] = {}
         self._streams: set[_QueuedStream] = set()
         self._last_id = 0
-        self._transport: asyncio.Transport | None = None
+        self._write: Callable[[bytes], None] | None = None
         self._lost = asyncio.Event()
-
-    @classmethod
-    async def open(cls, connected: socket.socket) -> SocketClient:
-        """Return a client on a connected socket, which it owns from now on."""
-        loop = asyncio.get_running_loop()
-        _, client = await loop.create_unix_connection(cls, sock=connected)
-        return client
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
         """Run a method (see ``Client``)."""
-        if self._transport is None or self._lost.is_set():
+        if self._write is None or self._lost.is_set():
             raise _connection_lost()
         self._last_id += 1
         request_id = self._last_id
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = answer
         try:
-            self._transport.write(format_request(request_id, method, params or {}) + b"\n")
+            self._write(format_request(request_id, method, params or {}) + b"\n")
             return await answer
         finally:
             self._pending.pop(request_id, None)
@@ -111,32 +105,22 @@ class SocketClient(asyncio.Protocol):
             self._streams.add(stream)
         return stream
 
-    async def close(self) -> None:
-        """Leave; the node goes on."""
-        if self._transport is not None:
-            self._transport.close()
-            await self._lost.wait()
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the other side.
 
-    # --- asyncio.Protocol ---------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport (called by asyncio)."""
-        self._transport = cast(asyncio.Transport, transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Take answers and notifications (called by asyncio)."""
+        Raises:
+            ValueError: They are no JSON-RPC; whoever answers is no p2pchat node.
+        """
         try:
             for line in self._lines.feed(data):
                 if isinstance(line, LineTooLong):
-                    raise msgspec.DecodeError("too long")
+                    raise ValueError("a line is too long")
                 self._take(msgspec.json.decode(line))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            # What answers here is no p2pchat node.
-            if self._transport is not None:
-                self._transport.abort()
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ValueError("a line is no JSON") from error
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Fail what waits (called by asyncio)."""
+    def lose(self) -> None:
+        """The other side is gone: fail what waits."""
         self._lost.set()
         for answer in self._pending.values():
             if not answer.done():
@@ -166,6 +150,40 @@ class SocketClient(asyncio.Protocol):
                 kind=data.get("kind", "") if isinstance(data, dict) else "",
             )
         )
+
+
+class SocketClient(LineClient, asyncio.Protocol):
+    """A client of another process by its socket; made by ``SocketClient.open``."""
+
+    _transport: asyncio.Transport
+
+    @classmethod
+    async def open(cls, connected: socket.socket) -> SocketClient:
+        """Return a client on a connected socket, which it owns from now on."""
+        loop = asyncio.get_running_loop()
+        _, client = await loop.create_unix_connection(cls, sock=connected)
+        return client
+
+    async def close(self) -> None:
+        """Leave; the node goes on."""
+        self._transport.close()
+        await self._lost.wait()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport (called by asyncio)."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._write = self._transport.write
+
+    def data_received(self, data: bytes) -> None:
+        """Take answers and notifications (called by asyncio)."""
+        try:
+            self.feed(data)
+        except ValueError:
+            self._transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what waits (called by asyncio)."""
+        self.lose()
 
 
 class _QueuedStream:

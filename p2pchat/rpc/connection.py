@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from p2pchat.rpc.lines import LineSplitter, LineTooLong
 from p2pchat.rpc.outbox import Outbox, SlowClientError
@@ -74,7 +74,7 @@ class NotificationStream(Protocol):
 class Dispatcher(Protocol):
     """What a connection needs of a service."""
 
-    UNORDERED: frozenset[str]
+    UNORDERED: ClassVar[frozenset[str]]
     """Methods that must not hold up the requests behind them."""
 
     def call(self, method: str, params: dict[str, Any] | list[Any]) -> Awaitable[object]:

@@ -18,12 +18,13 @@ from p2pchat.constants import (
     NOTE_MAX_CHARS,
     TEXT_MAX_BYTES,
 )
+from p2pchat.node.node import MESSAGES_MAX
 from p2pchat.rpc.protocol import RpcCode, RpcError
 
 LIST_DEFAULT: Final = 50
 """Messages in a page when nothing is said: a screen and a half."""
-LIST_MAX: Final = 10_000
-"""Messages in one page; of the longest texts that is 640 MB, of usual ones 2."""
+LIST_MAX: Final = MESSAGES_MAX
+"""Messages in one page, as the node allows; of the longest texts that is 64 MB."""
 WAIT_MAX_S: Final = 24 * 3600.0
 """One ``message.wait``; whoever waits longer asks again."""
 

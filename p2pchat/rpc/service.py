@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from p2pchat.node.views import (
     ContactChanged,
@@ -41,7 +41,7 @@ class Service:
         on_stop: Called when a client asks the process to end; None where it may not.
     """
 
-    UNORDERED: Final = frozenset({"message.wait"})
+    UNORDERED: ClassVar = frozenset({"message.wait"})
     """Methods that take long by nature and must not hold up the requests behind them."""
 
     def __init__(self, node: Node, *, on_stop: Callable[[], None] | None = None) -> None:
@@ -178,13 +178,26 @@ class Notifications:
 
     def __init__(self, subscription: Subscription) -> None:
         self._subscription = subscription
+        self._held_back: tuple[str, dict[str, Any]] | None = None
 
     def __aiter__(self) -> Notifications:
         return self
 
     async def __anext__(self) -> tuple[str, dict[str, Any]]:
-        """Return the next method and its parameters."""
-        return to_notification(await anext(self._subscription))
+        """Return the next method and its parameters.
+
+        When the node had to drop some for want of room, ``notifications.lost`` comes first: what
+        a client remembers is out of date then, and it lists anew.
+        """
+        if self._held_back is not None:
+            notification, self._held_back = self._held_back, None
+            return notification
+        notification = to_notification(await anext(self._subscription))
+        if lost := self._subscription.lost:
+            self._subscription.lost = 0
+            self._held_back = notification
+            return "notifications.lost", {"count": lost}
+        return notification
 
     def close(self) -> None:
         """Stop collecting."""

@@ -1,0 +1,140 @@
+"""``add``, ``contacts``, ``accept``, ``keep``, ``block``, ``remove`` and ``verify``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any, Final
+
+from p2pchat.cli.opening import with_client
+from p2pchat.cli.output import TRUST_WORDS, name_of, print_json, print_table
+from p2pchat.constants import NOTE_MAX_CHARS
+from p2pchat.rpc.client import Client
+from p2pchat.sanitize import clean_line
+
+_DONE: Final[Mapping[str, str]] = {
+    "accept": "accepted {}; compare the safety number: p2pchat verify {}",
+    "keep": "kept the old key of {}; it is unverified until you compare: p2pchat verify {}",
+    "block": "blocked {}",
+    "remove": "removed {} and the conversation",
+}
+_PEER_ID_SHOWN_CHARS: Final = 12
+"""Enough to tell contacts apart in a table; ``--json`` has all of it."""
+
+
+def run(args: Namespace) -> int:
+    """Run the command that ``args`` names."""
+    match args.command:
+        case "add":
+            return _add(args)
+        case "contacts":
+            return _contacts(args)
+        case "verify":
+            return _verify(args)
+        case _:
+            return _decide(args)
+
+
+def _add(args: Namespace) -> int:
+    async def work(client: Client) -> str:
+        params = {"link": args.link, "note": args.note}
+        if args.name is not None:
+            params["name"] = args.name
+        contact: str = (await client.call("contact.add", params))["contact"]
+        return contact
+
+    contact = name_of(with_client(args, work))
+    print(f"added {contact}; compare the safety number: p2pchat verify {contact}")
+    return 0
+
+
+def _decide(args: Namespace) -> int:
+    async def work(client: Client) -> None:
+        await client.call(f"contact.{args.command}", {"contact": args.contact})
+
+    with_client(args, work)
+    print(_DONE[args.command].replace("{}", name_of(args.contact)))
+    return 0
+
+
+def _verify(args: Namespace) -> int:
+    async def work(client: Client) -> str:
+        contact = {"contact": args.contact}
+        if args.number is not None:
+            await client.call("contact.verify", {**contact, "number": args.number})
+            return ""
+        number: str = (await client.call("contact.safety_number", contact))["number"]
+        return number
+
+    number = with_client(args, work)
+    contact = name_of(args.contact)
+    if args.number is not None:
+        print(f"the numbers agree: {contact} is {TRUST_WORDS['verified']}")
+        return 0
+    print(number)
+    print("Read it to each other over another channel, a call for example; if all digits agree:")
+    print(f"p2pchat verify {contact} --number '…'")
+    return 0
+
+
+def _contacts(args: Namespace) -> int:
+    async def work(client: Client) -> list[dict[str, Any]]:
+        contacts: list[dict[str, Any]] = await client.call("contact.list")
+        return contacts
+
+    contacts = with_client(args, work)
+    if args.json:
+        for contact in contacts:
+            print_json(contact)
+        return 0
+    if not contacts:
+        print("no contacts yet; p2pchat add LINK adds one")
+        return 0
+    print_table(
+        ("NAME", "TRUST", "STATE", "KEYS", "UNREAD", "PEER ID"),
+        [
+            (
+                name_of(contact["contact"]),
+                TRUST_WORDS[contact["trust"]],
+                "● online" if contact["online"] else "○ offline",
+                "hybrid" if contact["pq"] else "classical",
+                str(contact["unread"] or "-"),
+                contact["peer_id"][:_PEER_ID_SHOWN_CHARS] + "…",
+            )
+            for contact in contacts
+        ],
+    )
+    for contact in contacts:
+        for remark in _remarks(contact):
+            print(remark)
+    return 0
+
+
+def _remarks(contact: Mapping[str, Any]) -> list[str]:
+    """Return what the table has no room for: what is asked of the person, and why it waits."""
+    name = name_of(contact["contact"])
+    match contact["trust"]:
+        case "request":
+            note = clean_line(contact["note"], NOTE_MAX_CHARS)
+            said = f" and writes: {note}" if note else ""
+            return [f"{name} asks to talk to you{said}", *_choose(name, "accept", "block")]
+        case "changed":
+            offered = (contact["offered_peer_id"] or "")[:_PEER_ID_SHOWN_CHARS]
+            warning = (
+                f"another key, {offered}…, answered in the place of {name}: either a new "
+                "computer, or someone in between; ask over another channel"
+            )
+            return [
+                warning,
+                *_choose(name, "accept", "keep", "block"),
+            ]
+        case "blocked":
+            return []
+        case _ if not contact["online"] and contact["offline_reason"]:
+            return [f"{name} is offline: {clean_line(contact['offline_reason'], NOTE_MAX_CHARS)}"]
+        case _:
+            return []
+
+
+def _choose(name: str, *commands: str) -> list[str]:
+    return ["  " + " · ".join(f"p2pchat {command} {name}" for command in commands)]

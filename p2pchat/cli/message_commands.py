@@ -1,0 +1,79 @@
+"""``send`` and ``log``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any, Final
+
+from p2pchat.cli.opening import with_client
+from p2pchat.cli.output import message_lines, name_of, print_json
+from p2pchat.errors import UnreachableError
+from p2pchat.rpc.client import Client
+from p2pchat.rpc.protocol import RpcCode, RpcError
+
+_PAGE: Final = 200
+"""Messages asked for at once: of the longest texts that is 13 MB."""
+
+
+def run(args: Namespace) -> int:
+    """Run the command that ``args`` names."""
+    return _send(args) if args.command == "send" else _log(args)
+
+
+def _send(args: Namespace) -> int:
+    contact = name_of(args.contact)
+
+    async def work(client: Client) -> str:
+        sent: dict[str, str] = await client.call(
+            "message.send", {"contact": args.contact, "text": args.text}
+        )
+        if args.wait is None:
+            return sent["state"]
+        wait = {
+            "contact": args.contact,
+            "message_id": sent["message_id"],
+            "timeout": args.wait,
+        }
+        try:
+            message: dict[str, str] = await client.call("message.wait", wait)
+        except RpcError as error:
+            if error.code != RpcCode.UNREACHABLE:
+                raise
+            raise UnreachableError(
+                f"not delivered to {contact} within {args.wait:g} s: {error}; the message stays "
+                "queued and leaves when both of you are online"
+            ) from None
+        return message["state"]
+
+    state = with_client(args, work, network=args.wait is not None)
+    if state == "queued":
+        print(f"queued for {contact}; it leaves when both of you are online")
+    else:
+        print(f"{state} to {contact}")
+    return 0
+
+
+def _log(args: Namespace) -> int:
+    async def work(client: Client) -> list[dict[str, Any]]:
+        pages: list[list[dict[str, Any]]] = []
+        wanted = args.limit
+        params: dict[str, Any] = {"contact": args.contact}
+        if args.search is not None:
+            params["search"] = args.search
+        while wanted > 0:
+            ask = min(wanted, _PAGE)
+            page: list[dict[str, Any]] = await client.call("message.list", {**params, "limit": ask})
+            pages.append(page)
+            if len(page) < ask:
+                break
+            params["before"] = page[0]["message_id"]
+            wanted -= len(page)
+        return [message for page in reversed(pages) for message in page]
+
+    for message in with_client(args, work):
+        if args.json:
+            print_json(message)
+        else:
+            for line in message_lines(message, args.contact):
+                print(line)
+    return 0

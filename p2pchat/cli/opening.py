@@ -1,0 +1,53 @@
+"""Every command's way to a node: the running one, or the profile opened for this command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from argparse import Namespace
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+from p2pchat.rpc.client import Client
+from p2pchat.rpc.opening import is_served, open_client
+from p2pchat.store.profile import resolve_profile
+
+T = TypeVar("T")
+
+
+def profile_path(args: Namespace) -> Path:
+    """Return the folder that ``--profile`` and the environment name."""
+    return resolve_profile(args.profile, os.environ)
+
+
+def with_client(
+    args: Namespace, work: Callable[[Client], Awaitable[T]], *, network: bool = False
+) -> T:
+    """Run ``work`` with a client of the profile, and leave it afterwards.
+
+    Args:
+        args: Parsed arguments with ``profile`` and ``passphrase_file``.
+        work: Is given the client.
+        network: A node started for this command dials.
+
+    Raises:
+        P2PChatError: The profile cannot be opened, or ``work`` failed.
+    """
+    path = profile_path(args)
+    unlock = None
+    # Outside of the event loop, where Ctrl+C would not reach the prompt; and only if no node
+    # runs, since that one needs no passphrase.
+    if not is_served(path):
+        from p2pchat.cli.unlock import unlock_for
+
+        unlock = unlock_for(path, args.passphrase_file)
+
+    async def run() -> T:
+        client = await open_client(path, unlock=unlock, network=network, listen=())
+        try:
+            return await work(client)
+        finally:
+            await client.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,83 @@
+"""What commands print: harmless lines for people, JSON for programs (interface.md).
+
+Every word of a peer goes through ``sanitize`` here once more, whatever happened to it before:
+the terminal is where it would do harm. JSON is pure ASCII, so that it is harmless as well.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from wcwidth import wcswidth
+
+from p2pchat.constants import NAME_MAX_BYTES
+from p2pchat.sanitize import clean_line, clean_text
+
+TRUST_WORDS: Final[Mapping[str, str]] = {
+    "unverified": "~ unverified",
+    "verified": "✓ verified",
+    "changed": "⚠ KEY CHANGED",
+    "blocked": "⊘ blocked",
+    "request": "? request",
+}
+STATE_WORDS: Final[Mapping[str, str]] = {
+    "queued": "○ queued",
+    "sent": "✓ sent",
+    "delivered": "✓✓",
+    "read": "✓✓ read",
+    "failed": "✗ failed",
+}
+REASON_MAX_CHARS: Final = 200
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one object on one line of ASCII."""
+    print(json.dumps(value))
+
+
+def name_of(contact: str) -> str:
+    """Return a contact's name as one harmless line."""
+    return clean_line(contact, NAME_MAX_BYTES)
+
+
+def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns as wide as their widest cell, in terminal cells."""
+    widths = [max(_width(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
+    for row in (head, *rows):
+        cells = [
+            cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=False)
+        ]
+        print("  ".join((*cells, row[-1])).rstrip())
+
+
+def time_of(sent_at_ms: int) -> str:
+    """Return a wall-clock time as the person's own time zone writes it."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(sent_at_ms / 1000))
+    except (ValueError, OverflowError, OSError):
+        return "????-??-?? ??:??"  # a peer's clock says anything
+
+
+def message_lines(message: Mapping[str, Any], contact: str) -> list[str]:
+    """Return a message as lines that no text can imitate.
+
+    The arrow stands where a body never reaches: its further lines are indented under the first.
+    """
+    incoming = message["direction"] == "in"
+    head = f"{time_of(message['sent_at_ms'])} "
+    head += f"← {name_of(contact)}: " if incoming else "→ "
+    first, *rest = clean_text(message["text"]).split("\n")
+    indent = " " * len("2026-01-01 00:00 ← ")
+    lines = [head + first, *(indent + line for line in rest)]
+    if not incoming:
+        lines[-1] += f"  {STATE_WORDS.get(message['state'], '')}"
+        if reason := message.get("reason"):
+            lines[-1] += f": {clean_line(reason, REASON_MAX_CHARS)}"
+    return lines
+
+
+def _width(text: str) -> int:
+    return max(0, wcswidth(text))
