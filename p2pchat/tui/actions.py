@@ -1,8 +1,7 @@
-"""What can happen to the app's state, in the past tense, and what the app is then to do.
+"""What can happen to the app's state, in the past tense.
 
 Actions come from keys, from the client's answers and from its notifications; ``wire`` makes
-those of the last two. Effects are orders to ``effects.Runner``: the reducer itself touches
-nothing.
+those of the last two.
 """
 
 from __future__ import annotations
@@ -11,59 +10,8 @@ from dataclasses import dataclass
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Trust
+from p2pchat.tui.effects import Call
 from p2pchat.tui.state import Anchor, Contact, Delivery, Identity, Message
-
-# --- Effects ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """Call a method of the client; the answer comes back as an action.
-
-    Attributes:
-        handle: The contact that it is about, or "".
-        local_key: Of the message whose id the answer brings.
-    """
-
-    method: str
-    params: tuple[tuple[str, object], ...] = ()
-    handle: str = ""
-    local_key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SetComposer:
-    """Put this text into the composer, cursor at its end."""
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClearEntry:
-    """Empty the setup screen's field."""
-
-
-@dataclass(frozen=True, slots=True)
-class CreateProfile:
-    """Make the identity; without a passphrase, the keychain keeps the key."""
-
-    name: str
-    passphrase: Secret | None
-
-
-@dataclass(frozen=True, slots=True)
-class OpenProfile:
-    """Open the profile with this passphrase, or with the keychain."""
-
-    passphrase: Secret | None
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """End the app."""
-
-
-Effect = Call | SetComposer | ClearEntry | CreateProfile | OpenProfile | Leave
 
 # --- From the person --------------------------------------------------------------------------
 
@@ -256,6 +204,13 @@ class Retried:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkedRead:
+    """Answer of ``message.mark_read``."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallFailed:
     """The client refused a call; ``trust`` if because of the contact's trust state."""
 
@@ -345,6 +300,7 @@ Action = (
     | NumberShown
     | NumberAgreed
     | Retried
+    | MarkedRead
     | CallFailed
     | MessageArrived
     | MessageMoved

@@ -13,7 +13,7 @@ from typing import assert_never
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
 from p2pchat.tui import chats
-from p2pchat.tui.actions import Call, SetComposer
+from p2pchat.tui.effects import Call, SetComposer
 from p2pchat.tui.navigation import (
     Step,
     is_watched,
@@ -50,6 +50,7 @@ Answer = (
     | a.NumberShown
     | a.NumberAgreed
     | a.Retried
+    | a.MarkedRead
 )
 News = (
     a.MessageArrived
@@ -94,6 +95,8 @@ def answered(state: AppState, action: Answer) -> Step:
             contact = state.contact(handle)
             whom = contact.name if contact else "all contacts"
             return with_flash(state, f"Trying to reach {whom} now."), (list_contacts(),)
+        case a.MarkedRead():
+            return state, ()
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -62,42 +62,45 @@ def pad(text: str, cells: int) -> str:
     return clipped + " " * (cells - width(clipped))
 
 
-def wrap(text: str, cells: int) -> list[str]:
+def wrap(text: str, cells: int, used: int = 0) -> list[str]:
     """Break text into lines of at most ``cells``; line feeds break too, long words are cut.
+
+    Args:
+        text: Sanitised text.
+        cells: Room of a line.
+        used: Cells of the first line that are taken already.
 
     Returns:
         At least one line. A line may be wider only if a single cluster is.
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
-        lines += _wrap_paragraph(paragraph, max(1, cells))
+        lines += _wrap_paragraph(paragraph, max(1, cells), used)
+        used = 0
     return lines
 
 
-def _wrap_paragraph(paragraph: str, cells: int) -> list[str]:
-    if width(paragraph) <= cells:
+def _wrap_paragraph(paragraph: str, cells: int, used: int) -> list[str]:
+    if used + width(paragraph) <= cells:
         return [paragraph]
     lines: list[str] = []
-    line, used = "", 0
+    line = ""
     for word in _WORDS.findall(paragraph):
         size = width(word)
         if used + size <= cells:
             line, used = line + word, used + size
-            continue
-        if word.startswith(" "):  # the break takes the place of the spaces
+        elif word.startswith(" "):  # the break takes the place of the spaces
             lines.append(line)
             line, used = "", 0
-            continue
-        if line.strip() and size <= cells:
+        elif used and size <= cells:
             lines.append(line.rstrip(" "))
             line, used = word, size
-            continue
-        # Longer than a line (a link, Chinese): fill the rest of this line and go on.
-        for cluster, step in clusters(word):
-            if used + step > cells and line:
-                lines.append(line)
-                line, used = "", 0
-            line, used = line + cluster, used + step
+        else:  # longer than a line (a link, Chinese): fill the rest of this one and go on
+            for cluster, step in clusters(word):
+                if used and used + step > cells:
+                    lines.append(line)
+                    line, used = "", 0
+                line, used = line + cluster, used + step
     if line or not lines:
         lines.append(line)
     return lines

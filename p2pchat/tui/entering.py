@@ -12,7 +12,7 @@ from typing import assert_never
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.crypto.secret import Secret
 from p2pchat.sanitize import clean_line
-from p2pchat.tui.actions import Call, ClearEntry, CreateProfile, Effect, OpenProfile
+from p2pchat.tui.effects import Call, ClearEntry, CreateProfile, Effect, OpenProfile
 from p2pchat.tui.navigation import list_contacts
 from p2pchat.tui.state import AppState, Setup, Step
 
@@ -47,8 +47,7 @@ def keychain_chosen(state: AppState, setup: Setup) -> Stepped:
     """Let the system's keychain keep the key."""
     match setup.step:
         case Step.PASSPHRASE | Step.REPEAT:
-            creating = replace(setup, step=Step.CREATING, passphrase=None, error="")
-            return replace(state, setup=creating), (ClearEntry(), CreateProfile(setup.name, None))
+            return _create(state, setup, None)
         case Step.UNLOCK:
             opening = replace(setup, step=Step.OPENING, error="")
             return replace(state, setup=opening), (ClearEntry(), OpenProfile(None))
@@ -89,12 +88,14 @@ def failed(state: AppState, text: str) -> Stepped:
 
 
 def _named(state: AppState, setup: Setup, entry: Secret) -> Stepped:
-    typed = entry.reveal().decode()
+    typed = entry.reveal().decode("utf-8", "replace")
     name = clean_line(typed, NAME_MAX_BYTES)
     if not name:
         return _stay(state, setup, "Type the name that the others will see.")
     if name != " ".join(typed.split()) or len(name.encode()) > NAME_MAX_BYTES:
         return _stay(state, setup, f"Use a plain name of at most {NAME_MAX_BYTES} bytes.")
+    if setup.passphrase is not None:  # given on the command line, so nobody is asked
+        return _create(state, replace(setup, name=name), setup.passphrase)
     return _go(state, replace(setup, step=Step.PASSPHRASE, name=name, error=""))
 
 
@@ -102,8 +103,12 @@ def _repeated(state: AppState, setup: Setup, entry: Secret) -> Stepped:
     if setup.passphrase is None or entry != setup.passphrase:
         again = replace(setup, step=Step.PASSPHRASE, passphrase=None)
         return _stay(state, again, "The two were not the same. Type the passphrase once more.")
+    return _create(state, setup, entry)
+
+
+def _create(state: AppState, setup: Setup, passphrase: Secret | None) -> Stepped:
     creating = replace(setup, step=Step.CREATING, passphrase=None, error="")
-    return replace(state, setup=creating), (ClearEntry(), CreateProfile(setup.name, entry))
+    return replace(state, setup=creating), (ClearEntry(), CreateProfile(setup.name, passphrase))
 
 
 def _stay(state: AppState, setup: Setup, error: str) -> Stepped:

@@ -14,7 +14,8 @@ from typing import assert_never
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
 from p2pchat.tui import answers, chats, entering, submit
-from p2pchat.tui.actions import Action, Call, Effect, Leave
+from p2pchat.tui.actions import Action
+from p2pchat.tui.effects import Call, Effect, Leave
 from p2pchat.tui.navigation import (
     Step,
     close_panel,

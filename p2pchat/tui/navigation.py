@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Final
 
+from p2pchat.sanitize import clean_line
 from p2pchat.tui import chats
-from p2pchat.tui.actions import Call, Effect, SetComposer
+from p2pchat.tui.effects import Call, Effect, SetComposer
 from p2pchat.tui.state import (
     PAGE_MESSAGES,
     AppState,
@@ -22,6 +24,9 @@ from p2pchat.tui.state import (
     VerifyPanel,
 )
 
+FLASH_MAX_CHARS: Final = 300
+"""A few lines on a narrow screen."""
+
 Step = tuple[AppState, tuple[Effect, ...]]
 
 
@@ -31,8 +36,8 @@ def with_chat(state: AppState, handle: str, chat: Conversation) -> AppState:
 
 
 def with_flash(state: AppState, text: str, tone: Tone = Tone.INFO) -> AppState:
-    """Return the state with a line above the composer."""
-    return replace(state, flash=Flash(text, tone))
+    """Return the state with a line above the composer; it may quote what somebody typed."""
+    return replace(state, flash=Flash(clean_line(text, FLASH_MAX_CHARS), tone))
 
 
 def with_contact(state: AppState, contact: Contact) -> AppState:

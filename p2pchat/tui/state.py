@@ -231,7 +231,7 @@ class Setup:
 
     Attributes:
         first_run: A new profile is made; otherwise one is unlocked.
-        passphrase: The first of the two times that it is typed.
+        passphrase: The first of the two times that it is typed, or what the command line gave.
         error: Why the last input did not do.
     """
 
@@ -248,7 +248,7 @@ class AppState:
 
     Attributes:
         setup: The screen before the chat, or None once chatting.
-        online: The listening addresses, "host:port".
+        listen: The listening addresses, "host:port".
         active: Handle of the shown contact, or "".
         panel_scroll: First visible line of the panel.
         local_keys: Counts messages and notices made here, for their keys.

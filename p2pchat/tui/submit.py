@@ -12,8 +12,8 @@ from p2pchat.constants import SAFETY_NUMBER_DIGITS, TEXT_MAX_BYTES
 from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
 from p2pchat.tui import chats
-from p2pchat.tui.actions import Call, Leave, SetComposer
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
+from p2pchat.tui.effects import Call, Leave, SetComposer
 from p2pchat.tui.navigation import Step, open_chat, open_panel, with_chat, with_flash
 from p2pchat.tui.state import (
     AppState,

@@ -1,0 +1,247 @@
+"""The terminal app's shell: terminal, clock, client and state, wired together (interface.md).
+
+One task draws and reads keys, one carries out calls, one follows notifications; the state is
+changed in ``dispatch`` only, between two awaits. Nothing here blocks the loop: Argon2id and the
+store have their own threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import tzinfo
+from pathlib import Path
+from typing import Final, assert_never
+
+from prompt_toolkit.application import Application
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.document import Document
+from prompt_toolkit.input import Input
+from prompt_toolkit.output import Output
+
+from p2pchat.crypto.secret import Secret
+from p2pchat.errors import LockedError, P2PChatError, UsageError
+from p2pchat.rpc.client import Client
+from p2pchat.tui import actions as a
+from p2pchat.tui import chats, layout
+from p2pchat.tui import effects as e
+from p2pchat.tui.actions import Action
+from p2pchat.tui.effects import Effect
+from p2pchat.tui.host import Host, Needed, ProfileHost
+from p2pchat.tui.keys import Controls, bindings
+from p2pchat.tui.model import reduce
+from p2pchat.tui.navigation import sentence
+from p2pchat.tui.runner import Runner
+from p2pchat.tui.state import AppState, Setup, Step
+from p2pchat.tui.style import STYLE
+from p2pchat.tui.surface import GridOutput
+from p2pchat.tui.view import names
+
+ESCAPE_S: Final = 0.05
+"""After this long, Esc was pressed by itself and does not begin a terminal's sequence."""
+ALT_S: Final = 0.3
+"""So long Esc may be followed by a key by hand, as if Alt were held."""
+REDRAW_S: Final = 0.02
+"""A burst of messages is drawn at most fifty times a second."""
+GC_THRESHOLD: Final = 50_000
+"""Young objects before a collection; the default of 700 collects in the middle of key presses."""
+
+
+class TerminalApp:
+    """One run of the app.
+
+    Args:
+        host: Makes and opens the profile.
+        passphrase: Given beforehand; None asks.
+        now_ms: Wall clock.
+        zone: Of the times shown; None is the system's.
+        terminal_input: Where keys come from; None is the real terminal.
+        output: Where it is drawn; None is the real terminal.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        passphrase: Secret | None = None,
+        now_ms: Callable[[], int],
+        zone: tzinfo | None = None,
+        terminal_input: Input | None = None,
+        output: Output | None = None,
+    ) -> None:
+        self._host = host
+        self._given = passphrase
+        self._now_ms = now_ms
+        self._zone = zone
+        self._client: Client | None = None
+        self._failure: P2PChatError | None = None
+        self._background: list[asyncio.Task[None]] = []
+        self._orders: asyncio.Queue[e.CreateProfile | e.OpenProfile] = asyncio.Queue()
+        self.state = AppState()
+        self._runner = Runner(self.dispatch, now_ms)
+        self._composer = layout.new_composer(
+            lambda: [each.name for each in self.state.contacts],
+            lambda buffer: self.dispatch(a.DraftChanged(buffer.text)),
+        )
+        self._entry = Buffer(multiline=False)
+        self.screen = layout.build(lambda: self.state, self._composer, self._entry, zone)
+        controls = Controls(self.dispatch, lambda: self.state, now_ms, self._scroll)
+        self._application: Application[None] = Application(
+            layout=self.screen.layout,
+            key_bindings=bindings(controls, self._composer, self._entry),
+            style=STYLE,
+            full_screen=True,
+            mouse_support=False,
+            min_redraw_interval=REDRAW_S,
+            input=terminal_input,
+            output=output,
+        )
+        self._application.ttimeoutlen = ESCAPE_S
+        self._application.timeoutlen = ALT_S
+
+    async def run(self) -> None:
+        """Show the app until the person leaves; the client is closed afterwards.
+
+        Raises:
+            P2PChatError: The profile cannot be used; the screen is given back first.
+        """
+        await self._begin()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                worker = tasks.create_task(self._work(tasks))
+                self._background = [worker]
+                await self._application.run_async(pre_run=self._settle)
+                for task in self._background:
+                    task.cancel()
+        finally:
+            if self._client is not None:
+                await self._client.close()
+        if self._failure is not None:
+            raise self._failure
+
+    def dispatch(self, action: Action) -> None:
+        """Change the state, and begin what follows from it."""
+        self.state, effects = reduce(self.state, action)
+        for effect in effects:
+            self._carry_out(effect)
+        self._settle()
+        self._application.invalidate()
+
+    async def _begin(self) -> None:
+        """Choose the first screen."""
+        match await self._host.needed():
+            case Needed.PROFILE:
+                step, first_run = Step.NAME, True
+            case Needed.PASSPHRASE if self._given is None:
+                step, first_run = Step.UNLOCK, False
+            case Needed.PASSPHRASE | Needed.NOTHING:
+                step, first_run = Step.OPENING, False
+                self._orders.put_nowait(e.OpenProfile(self._given))
+        self.state = AppState(setup=Setup(step, first_run, passphrase=self._given))
+
+    async def _work(self, tasks: asyncio.TaskGroup) -> None:
+        """Make and open the profile as ordered, then carry out calls."""
+        while self._client is None:
+            order = await self._orders.get()
+            passphrase = order.passphrase
+            try:
+                if isinstance(order, e.CreateProfile):
+                    await self._host.create(order.name, passphrase)
+                self._client = await self._host.open(passphrase)
+            except (LockedError, UsageError) as error:
+                self.dispatch(a.SetupFailed(sentence(str(error))))
+            except P2PChatError as error:
+                self._failure = error
+                self._application.exit()
+                return
+        self._background.append(tasks.create_task(self._runner.follow(self._client)))
+        self.dispatch(a.ProfileOpened())
+        # What lives now lives long: the collector need not look at it at each key press.
+        gc.freeze()
+        gc.set_threshold(GC_THRESHOLD)
+        await self._runner.run_calls(self._client)
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case e.Call():
+                self._runner.order(effect)
+            case e.SetComposer(text):
+                if self._composer.text != text:
+                    self._composer.set_document(Document(text, len(text)))
+            case e.ClearEntry():
+                self._entry.reset()
+            case e.CreateProfile() | e.OpenProfile():
+                self._orders.put_nowait(effect)
+            case e.Leave():
+                if self._application.is_running and not self._application.is_done:
+                    self._application.exit()
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _settle(self) -> None:
+        """Give the input to the field that is on the screen."""
+        in_setup = self.state.setup is not None
+        wanted = self.screen.entry_window if in_setup else self.screen.composer_window
+        if self.screen.layout.current_window is not wanted:
+            self.screen.layout.focus(wanted)
+
+    def _scroll(self, pages: int) -> None:
+        """Scroll by the size that the body was last drawn with."""
+        columns, rows = self.screen.body.size
+        by = pages * layout.page(rows)
+        if self.state.panel is not None:
+            last = max(0, layout.panel_length(self.state, columns, self._zone) - rows)
+            first = max(0, min(last, min(self.state.panel_scroll, last) - by))
+            self.dispatch(a.PanelScrolled(first))
+            return
+        chat = self.state.conversation(self.state.active)
+        anchor, top = self.screen.history.scroll(chat, names(self.state), columns, rows, by)
+        self.dispatch(a.HistoryScrolled(anchor, at_top=top))
+
+
+def main(
+    profile: Path, *, passphrase: Secret | None = None, listen: Sequence[str] | None = None
+) -> int:
+    """Run the terminal app on a profile.
+
+    Args:
+        profile: Its folder; if there is no profile in it, the first-run steps make one.
+        passphrase: From a file; None asks on the screen.
+        listen: Addresses for a node started here; None leaves it to the settings.
+
+    Returns:
+        Exit code 0.
+
+    Raises:
+        UsageError: There is no terminal.
+        P2PChatError: The profile cannot be used.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the terminal app needs a terminal; `p2pchat node` runs without one")
+    app = TerminalApp(
+        ProfileHost(profile, _now_ms(), listen),
+        passphrase=passphrase,
+        now_ms=_now_ms,
+        output=GridOutput.from_pty(sys.stdout),
+    )
+    asyncio.run(app.run())
+    _say_goodbye(app.state)
+    return 0
+
+
+def _say_goodbye(state: AppState) -> None:
+    """Tell what still waits, once the screen is the shell's again."""
+    waiting = sum(chats.queued(chat) for chat in state.conversations.values())
+    if waiting:
+        word = "message waits" if waiting == 1 else "messages wait"
+        print(  # noqa: T201 - the person's own terminal, after the app has left it
+            f"{waiting} {word} in the queue, safe on this computer, and will be sent when p2pchat "
+            "runs again."
+        )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,214 @@
+"""Pages that take the place of the chat until Esc: help, own link, comparison, search; pure.
+
+A panel is as long as it needs to be; the window scrolls it.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import tzinfo
+from typing import Final, assert_never
+
+from p2pchat.sanitize import clean_line
+from p2pchat.tui.commands import COMMANDS
+from p2pchat.tui.history import message_lines
+from p2pchat.tui.state import (
+    AppState,
+    Comparison,
+    HelpPanel,
+    LinkPanel,
+    Panel,
+    SearchPanel,
+    VerifyPanel,
+)
+from p2pchat.tui.text import EMPTY, Line, fit, line, paragraph, rule
+from p2pchat.tui.view import names
+from p2pchat.tui.words import DELIVERY, OFFLINE, ONLINE, TRUST, short_date
+
+KEYS: Final = (
+    ("Enter", "send"),
+    ("Alt+Enter, Ctrl+J", "new line"),
+    ("Alt+1 … Alt+0", "go to a contact"),
+    ("Alt+← Alt+→", "previous, next contact"),
+    ("Alt+a", "next unread message or request"),
+    ("PgUp, PgDn", "scroll"),
+    ("Tab", "complete a command or name"),
+    ("Esc", "close a page, go to the newest message"),
+    ("F1", "this page"),
+    ("Ctrl+C, Ctrl+D", "leave; what is queued stays queued"),
+)
+_GROUPS_PER_ROW: Final = 4
+
+
+def panel_lines(state: AppState, panel: Panel, cells: int, zone: tzinfo | None) -> list[Line]:
+    """Return all lines of a panel."""
+    match panel:
+        case HelpPanel():
+            return _help(cells)
+        case LinkPanel():
+            return _link(state, cells)
+        case VerifyPanel():
+            return _verify(state, panel, cells, zone)
+        case SearchPanel():
+            return _search(state, panel, cells, zone)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def link_lines(link: str, cells: int) -> list[Line]:
+    """Return the link from the first column on, so that it can be copied with the mouse."""
+    parts = (link[at : at + cells] for at in range(0, len(link), cells))
+    return [line(("class:link", part)) for part in parts]
+
+
+def _help(cells: int) -> list[Line]:
+    commands = [(f"/{each.name} {each.arguments}", each.does) for each in COMMANDS]
+    signs = [(mark[1], meaning) for mark, meaning in DELIVERY.values()]
+    trust = [(f"{glyph} {word}", meaning) for _, glyph, word, meaning in TRUST.values()]
+    presence = [(f"{ONLINE} {OFFLINE}", "online, offline"), ("•", "unread messages")]
+    return [
+        EMPTY,
+        *_table("Commands", commands, cells),
+        line(("class:dim", "  // at the start sends a text that begins with a slash")),
+        EMPTY,
+        *_table("Keys", KEYS, cells),
+        EMPTY,
+        *_table("Behind your messages", signs, cells),
+        EMPTY,
+        *_table("Beside a contact", [*trust, *presence], cells),
+    ]
+
+
+def _table(
+    heading: str, rows: list[tuple[str, str]] | tuple[tuple[str, str], ...], cells: int
+) -> list[Line]:
+    first = max(len(left) for left, _ in rows) + 2
+    lines = [line(("class:heading", f" {heading}"))]
+    for left, right in rows:
+        head = fit(line(("class:key", f"  {left}")), first + 2)
+        texts = paragraph(right, max(10, cells - first - 3))
+        lines.append((*head, *texts[0]))
+        lines += [line(("", " " * (first + 2)), *more) for more in texts[1:]]
+    return lines
+
+
+def _link(state: AppState, cells: int) -> list[Line]:
+    if state.identity is None:
+        return [EMPTY, line(("class:dim", " Loading…"))]
+    me = state.identity
+    return [
+        EMPTY,
+        line(("class:heading", f" {me.name}'s contact link")),
+        EMPTY,
+        *link_lines(me.link, cells),
+        EMPTY,
+        *paragraph(
+            "Give it to a friend by any means: it is not secret. It holds your name, your key and "
+            "the addresses that you listen on at this moment.",
+            cells - 1,
+            "",
+            " ",
+        ),
+        *paragraph("Outside of this screen, `p2pchat whoami` prints it.", cells - 1, "", " "),
+        EMPTY,
+        line(("class:heading", " Peer id")),
+        *paragraph(me.peer_id, cells),
+        *([] if state.listen else _nobody_listens(cells)),
+    ]
+
+
+def _nobody_listens(cells: int) -> list[Line]:
+    text = (
+        "You are not listening, so the link holds no address: you can call others, but they "
+        "cannot call you. Start with --listen HOST:PORT to change that."
+    )
+    return [EMPTY, *paragraph(text, cells - 1, "class:warning", " ")]
+
+
+def _verify(state: AppState, panel: VerifyPanel, cells: int, zone: tzinfo | None) -> list[Line]:
+    contact = state.contact(panel.handle)
+    who = contact.name if contact else "this contact"
+    lines = [EMPTY, line(("class:heading", f" Compare the safety number with {who}")), EMPTY]
+    lines += _number(panel)
+    lines.append(EMPTY)
+    result = _result(panel, who, cells)
+    if result:
+        return lines + result
+    how = (
+        f"{who} sees the same 60 digits if nobody stands between you. Call {who} or meet, and "
+        "read them to each other. If all are the same, type “same”. Or let them send you their "
+        "digits by another way than this chat, and paste them below: white space does not matter."
+    )
+    lines += paragraph(how, cells - 1, "", " ")
+    if contact is not None and contact.verified_at_ms is not None:
+        date = short_date(contact.verified_at_ms, zone)
+        lines += [EMPTY, *paragraph(f"✓ Compared before, on {date}.", cells - 1, "class:good", " ")]
+    return lines
+
+
+def _number(panel: VerifyPanel) -> list[Line]:
+    groups = panel.number.split()
+    if not groups:
+        return [line(("class:dim", "    …"))]
+    rows = [groups[at : at + _GROUPS_PER_ROW] for at in range(0, len(groups), _GROUPS_PER_ROW)]
+    return [line(("class:number", "    " + "  ".join(row))) for row in rows]
+
+
+def _result(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
+    if panel.problem:
+        return paragraph(f"✗ {panel.problem}", cells - 1, "class:error", " ")
+    match panel.comparison:
+        case Comparison.NONE:
+            return []
+        case Comparison.RUNNING:
+            return [line(("class:dim", " Comparing…"))]
+        case Comparison.AGREED:
+            return [
+                *paragraph(
+                    f"✓ The numbers are the same. {who} is verified.", cells - 1, "class:good", " "
+                ),
+                EMPTY,
+                *paragraph(
+                    f"If this key ever changes, sending stops until you decide. Esc goes back to "
+                    f"the chat with {who}.",
+                    cells - 1,
+                    "",
+                    " ",
+                ),
+            ]
+        case Comparison.DIFFERED:
+            return _differed(panel, who, cells)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _differed(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
+    pasted = " ".join(textwrap.wrap(panel.pasted, 5))
+    what = (
+        f"Do not write anything private to {who} now. Make sure that the pasted digits are the "
+        f"ones that {who} sees for the chat with you: each pair of people has its own. If they "
+        f"still differ, somebody stands between you: /block {who}, and exchange contact links "
+        "again by a way that you trust."
+    )
+    return [
+        rule(cells, "⚠ THE NUMBERS DIFFER", "class:warning", "class:changed"),
+        *paragraph(what, cells - 1, "class:warning", " "),
+        EMPTY,
+        *paragraph(f"You pasted: {pasted}", cells - 1, "class:dim", " "),
+    ]
+
+
+def _search(state: AppState, panel: SearchPanel, cells: int, zone: tzinfo | None) -> list[Line]:
+    contact = state.contact(panel.handle)
+    who = contact.name if contact else "this contact"
+    words = clean_line(panel.words, 60)
+    heading = [EMPTY, line(("class:heading", f" “{words}” in the chat with {who}")), EMPTY]
+    if panel.found is None:
+        return [*heading, line(("class:dim", " Searching…"))]
+    if not panel.found:
+        return [*heading, line(("", " Nothing found."))]
+    lines = heading
+    for message in panel.found:
+        date = short_date(message.sent_at_ms, zone) + " "
+        lines += message_lines(message, names(state), cells, zone, date)
+    return lines

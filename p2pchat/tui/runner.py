@@ -1,0 +1,76 @@
+"""Carries out calls of the client one after the other, and turns what comes back into actions.
+
+One at a time: two messages sent in a row arrive in this order, and a list asked for after a
+change shows the change. Orders that repeat one still waiting are dropped, so a thousand
+notifications cost a few lists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from p2pchat.rpc.client import Client
+from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.tui import wire
+from p2pchat.tui.actions import Action, CallFailed, ClientLost
+from p2pchat.tui.effects import Call
+
+Dispatch = Callable[[Action], None]
+
+_REPEATABLE: Final = frozenset({"contact.list", "message.mark_read", "node.status"})
+LOST: Final = (
+    "⚠ The p2pchat process that holds this profile has ended. What you sent is safe. Leave with "
+    "Ctrl+C and start p2pchat again."
+)
+
+
+class Runner:
+    """The queue of calls.
+
+    Args:
+        dispatch: Takes each resulting action.
+        now_ms: Wall clock, for notices.
+    """
+
+    def __init__(self, dispatch: Dispatch, now_ms: Callable[[], int]) -> None:
+        self._dispatch = dispatch
+        self._now_ms = now_ms
+        self._calls: asyncio.Queue[Call] = asyncio.Queue()
+        self._repeatable_waiting: set[Call] = set()
+
+    def order(self, call: Call) -> None:
+        """Queue a call, unless the same question waits already."""
+        if call.method in _REPEATABLE:
+            if call in self._repeatable_waiting:
+                return
+            self._repeatable_waiting.add(call)
+        self._calls.put_nowait(call)
+
+    async def run_calls(self, client: Client) -> None:
+        """Carry out calls until cancelled."""
+        while True:
+            call = await self._calls.get()
+            self._repeatable_waiting.discard(call)
+            self._dispatch(await _carry_out(client, call))
+
+    async def follow(self, client: Client) -> None:
+        """Turn notifications into actions until they end, which is the node's end."""
+        stream = client.notifications()
+        try:
+            async for method, params in stream:
+                action = wire.notified(method, params, self._now_ms())
+                if action is not None:
+                    self._dispatch(action)
+        finally:
+            stream.close()
+        self._dispatch(ClientLost(LOST))
+
+
+async def _carry_out(client: Client, call: Call) -> Action:
+    try:
+        result = await client.call(call.method, dict(call.params))
+    except RpcError as error:
+        return CallFailed(call, str(error), trust=error.code == RpcCode.TRUST)
+    return wire.answered(call, result)

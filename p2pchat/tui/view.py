@@ -1,0 +1,238 @@
+"""The chat screen as styled lines: sidebar, title, banner, composer's rule, status bar; pure.
+
+Each function takes the state and the room it has, and returns lines that fit in it. Names and
+messages in a state are sanitised already (see ``state``); nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from p2pchat.constants import TEXT_MAX_BYTES
+from p2pchat.identity.trust import Trust
+from p2pchat.tui.cells import clip
+from p2pchat.tui.history import Names
+from p2pchat.tui.state import AppState, Contact, Question, Tone, VerifyPanel
+from p2pchat.tui.text import EMPTY, Line, fit, line, paragraph, rule, spread
+from p2pchat.tui.words import OFFLINE, ONLINE, TRUST, presence, trust_words
+
+SIDEBAR_MIN_COLUMNS: Final = 60
+"""Narrower screens give all their room to the chat."""
+_WIDE_COLUMNS: Final = 100
+_KEYED_CONTACTS: Final = 10
+"""Alt+1 to Alt+0."""
+
+
+def names(state: AppState) -> Names:
+    """Return who is who in the shown conversation."""
+    contact = state.active_contact
+    mine = state.identity.name if state.identity else "You"
+    return Names(mine, contact.name if contact else "")
+
+
+def sidebar_width(columns: int) -> int:
+    """Return the sidebar's cells; 0 hides it."""
+    if columns < SIDEBAR_MIN_COLUMNS:
+        return 0
+    return 28 if columns >= _WIDE_COLUMNS else 22
+
+
+def sidebar(state: AppState, cells: int, height: int) -> list[Line]:
+    """Draw ourselves and the contacts; the list scrolls so that the active one shows."""
+    name = state.identity.name if state.identity else ""
+    online = sum(contact.online for contact in state.contacts)
+    count = f" {online} of {len(state.contacts)} online" if state.contacts else ""
+    head = [
+        fit(line(("class:heading", f" {name}")), cells),
+        fit(line(("class:dim", count)), cells),
+        rule(cells),
+    ]
+    rows = [
+        _contact_row(contact, index, cells, active=contact.handle == state.active)
+        for index, contact in enumerate(state.contacts)
+    ]
+    room = max(1, height - len(head))
+    at = next((i for i, each in enumerate(state.contacts) if each.handle == state.active), 0)
+    first = max(0, min(at - room // 2, len(rows) - room))
+    return head + rows[first : first + room]
+
+
+def _contact_row(contact: Contact, index: int, cells: int, *, active: bool) -> Line:
+    key = str((index + 1) % 10) if index < _KEYED_CONTACTS else " "
+    style, glyph, _, _ = TRUST[contact.trust]
+    dot = ONLINE if contact.online else OFFLINE
+    unread = f" ({contact.unread})" if contact.unread else ""
+    # " 1 ● • Carol (3)  ~": what stands around the name is kept, the name gives way.
+    bullet = "• " if contact.unread else ""
+    room = max(1, cells - len(f" {key} {dot} {bullet}{unread} {glyph} "))
+    left = line(
+        ("class:dim", f" {key} "),
+        ("class:online" if contact.online else "class:dim", f"{dot} "),
+        ("class:unread", bullet),
+        ("class:unread" if contact.unread else "", clip(contact.name, room)),
+        ("class:unread", unread),
+    )
+    row = spread(left, line((style, f"{glyph} ")), cells)
+    return tuple((f"{s} class:selected", text) for s, text in row) if active else row
+
+
+def title(state: AppState, cells: int) -> list[Line]:
+    """Draw the shown contact: name and trust, presence and its reason, a rule."""
+    contact = state.active_contact
+    if contact is None:
+        return [fit(line(("class:heading", " p2pchat")), cells), EMPTY, rule(cells)]
+    trust = line(trust_words(contact.trust), ("", " "))
+    return [
+        spread(line(("class:heading", f" {contact.name}")), trust, cells),
+        fit(line(("", " "), *presence(contact)), cells),
+        rule(cells),
+    ]
+
+
+def welcome(state: AppState, cells: int) -> list[Line]:
+    """Fill the place of a chat that is not there yet."""
+    if not state.contacts_loaded:
+        return [line(("class:dim", " Loading…"))]
+    steps = [
+        ("class:heading", "Nobody is here yet."),
+        ("", ""),
+        ("", "Two people need each other's contact link once:"),
+        ("", ""),
+        ("", "/myid shows yours. Send it to a friend, by any means."),
+        ("", "/add LINK takes theirs. Paste the link after /add."),
+        ("", ""),
+        ("class:dim", "F1 shows all keys and commands."),
+    ]
+    lines: list[Line] = [EMPTY]
+    for style, text in steps:
+        lines += paragraph(text, cells - 1, style, "  ")
+    return lines
+
+
+def banner(state: AppState, cells: int) -> list[Line]:
+    """Say what must be decided or known before writing to the shown contact."""
+    lines: list[Line] = []
+    if state.lost:
+        lines += paragraph(state.lost, cells - 1, "class:error", " ")
+    contact = state.active_contact
+    if contact is None or state.panel is not None:
+        return lines
+    match contact.trust:
+        case Trust.CHANGED:
+            lines += _changed(contact, cells)
+        case Trust.REQUEST:
+            lines += _request(contact, cells)
+        case Trust.BLOCKED:
+            text = f"⊘ {contact.name} is blocked and learns nothing. /accept lets them in again."
+            lines += paragraph(text, cells - 1, "class:blocked", " ")
+        case Trust.VERIFIED | Trust.UNVERIFIED:
+            pass
+        case _ as unreachable:
+            assert_never(unreachable)
+    return lines
+
+
+def _changed(contact: Contact, cells: int) -> list[Line]:
+    who = contact.name
+    what = (
+        f"Another key answered at {who}'s address. Either {who} has a new device or profile, or "
+        f"somebody stands between you. Ask {who} by phone or in person. Nothing is sent until "
+        "you decide:"
+    )
+    return [
+        rule(cells, f"⚠ THE KEY OF {who} HAS CHANGED", "class:warning", "class:changed"),
+        *paragraph(what, cells - 1, "class:warning", " "),
+        *_choices(
+            cells,
+            ("/accept", f"{who} has a new key: take it, then /verify"),
+            ("/keep", "not confirmed: keep the old key"),
+            ("/verify", "show the number of the old key"),
+            ("/block", f"nothing more from {who}"),
+        ),
+    ]
+
+
+def _request(contact: Contact, cells: int) -> list[Line]:
+    lines = [rule(cells, f"? {contact.name} asks to talk with you", "class:rule", "class:request")]
+    if contact.note:
+        lines += paragraph(f"“{contact.note}”", cells - 1, "", " ")
+    return lines + _choices(
+        cells,
+        ("/accept", "start to talk"),
+        ("/block", "refuse; they learn nothing"),
+    )
+
+
+def _choices(cells: int, *choices: tuple[str, str]) -> list[Line]:
+    return [
+        fit(line(("class:key", f"   {command:<8}"), ("", f" {does}")), cells)
+        for command, does in choices
+    ]
+
+
+def flash(state: AppState, cells: int) -> list[Line]:
+    """Draw the open question, or the answer to what was just tried."""
+    if state.confirm is not None:
+        contact = state.contact(state.confirm.handle)
+        match state.confirm.question:
+            case Question.REMOVE:
+                name = contact.name if contact else "this contact"
+                text = f"Remove {name}, and all messages with them? y / n"
+            case Question.LEAVE:
+                text = "A message is written but not sent, and would be lost. Leave? y / n"
+            case _ as unreachable:
+                assert_never(unreachable)
+        return paragraph(text, cells - 1, "class:question", " ")
+    if state.flash is None:
+        return []
+    sign = {Tone.INFO: "", Tone.GOOD: "✓ ", Tone.WARNING: "⚠ ", Tone.ERROR: "✗ "}
+    text = sign[state.flash.tone] + state.flash.text
+    return paragraph(text, cells - 1, f"class:{state.flash.tone}", " ")
+
+
+def composer_rule(state: AppState, text: str, cells: int) -> Line:
+    """Draw the line above the composer, with a word on what is in it."""
+    hint, style = "", "class:dim"
+    if isinstance(state.panel, VerifyPanel):
+        hint = "paste the number here · Esc goes back"
+    elif state.panel is not None:
+        hint = "Esc goes back to the chat"
+    elif "\n" in text or len(text) > TEXT_MAX_BYTES // 4:
+        hint, style = _size_hint(text)
+    elif state.conversation(state.active).anchor is not None:
+        hint, style = "↓ newer messages below · Esc goes there", "class:new"
+    elif text.startswith("/") and not text.startswith("//"):
+        hint = "command · Tab completes"
+    return rule(cells, hint, title_style=style)
+
+
+def _size_hint(text: str) -> tuple[str, str]:
+    count = text.count("\n") + 1
+    size = len(text.encode("utf-8", "replace"))
+    shown = f"{size / 1024:.1f} KiB" if size >= 1024 else f"{size} bytes"
+    if size > TEXT_MAX_BYTES:
+        return f"{shown}: too long, the limit is {TEXT_MAX_BYTES // 1024} KiB", "class:error"
+    lines = f"{count:,} lines" if count > 1 else "1 line"
+    return f"{lines}, {shown} · Enter sends it as one message", "class:dim"
+
+
+def status_bar(state: AppState, columns: int) -> Line:
+    """Draw the lowest line: what can be pressed, what waits, where we listen."""
+    others = sum(each.unread for each in state.contacts if each.handle != state.active)
+    requests = sum(each.trust is Trust.REQUEST for each in state.contacts)
+    waiting = [
+        f"• {others} unread" if others else "",
+        f"? {requests} request{'s' if requests > 1 else ''}" if requests else "",
+    ]
+    news = " · ".join(part for part in waiting if part)
+    if state.listen:
+        where = f"listening on {state.listen[0]}"
+        where += f" +{len(state.listen) - 1}" if len(state.listen) > 1 else ""
+    else:
+        where = "not listening"
+    keys = " F1 help  Alt+1…0 switch  Alt+a unread "
+    if columns < SIDEBAR_MIN_COLUMNS:
+        keys, where = " F1 help  Alt+←/→ switch ", ""
+    news = f" {news}  " if news and not sidebar_width(columns) else (f"{news}  " if news else "")
+    right = line(("class:status class:status.news", news), ("class:status", f"{where} "))
+    return spread(line(("class:status", keys)), right, columns, "class:status")

@@ -1,0 +1,214 @@
+"""The client's answers and notifications as actions: the border where foreign text is cleaned.
+
+Everything that anybody else wrote (names, notes, messages, reasons) passes ``sanitize`` here, so
+no other module of the app meets it raw. Answers are checked for their types: a node of another
+version may answer what this app does not understand, and that is said, not guessed around.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from p2pchat.constants import NAME_MAX_BYTES, NOTE_MAX_CHARS
+from p2pchat.identity.trust import Trust
+from p2pchat.sanitize import clean_line, clean_text
+from p2pchat.tui import actions as a
+from p2pchat.tui.actions import Action
+from p2pchat.tui.effects import Call
+from p2pchat.tui.state import Contact, Delivery, Identity, Message
+
+REASON_MAX_CHARS: Final = 200
+_ID_MAX_CHARS: Final = 80
+_ANSWER_FOREIGN: Final = "the node gave an answer that this version does not understand"
+
+
+class _Contact(msgspec.Struct):
+    contact: str
+    name: str
+    peer_id: str
+    trust: str
+    online: bool
+    pq: bool
+    unread: int = 0
+    note: str = ""
+    offline_reason: str = ""
+    offered_peer_id: str | None = None
+    verified_at_ms: int | None = None
+
+
+class _Message(msgspec.Struct):
+    message_id: str
+    text: str
+    sent_at_ms: int
+    direction: str = "in"
+    state: str = Delivery.DELIVERED
+    reason: str = ""
+
+
+class _Identity(msgspec.Struct):
+    name: str
+    peer_id: str
+    link: str
+
+
+class _Status(msgspec.Struct):
+    listen: list[str]
+
+
+class _Added(msgspec.Struct):
+    contact: str
+
+
+class _Sent(msgspec.Struct):
+    message_id: str
+    state: str
+
+
+class _Number(msgspec.Struct):
+    number: str
+
+
+class _Moved(msgspec.Struct):
+    contact: str
+    message_id: str
+    state: str
+    reason: str = ""
+
+
+class _Presence(msgspec.Struct):
+    contact: str
+    online: bool
+    trust: str
+    pq: bool
+
+
+class _Request(msgspec.Struct):
+    name: str
+
+
+class _Restarted(msgspec.Struct):
+    contact: str
+    cause: str
+
+
+def answered(call: Call, result: object) -> Action:
+    """Return the action that an answer to ``call`` means; total."""
+    try:
+        return _answered(call, result)
+    except (msgspec.ValidationError, ValueError):
+        return a.CallFailed(call, _ANSWER_FOREIGN)
+
+
+def notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None:
+    """Return the action that a notification means; None for one that this app does not know."""
+    try:
+        return _notified(method, params, now_ms)
+    except (msgspec.ValidationError, ValueError):
+        return None
+
+
+def _answered(call: Call, result: object) -> Action:
+    match call.method:
+        case "identity.show":
+            me = msgspec.convert(result, _Identity)
+            # The link is ours and strictly formed, but so is everything else drawn as one line.
+            link, peer_id = clean_line(me.link, len(me.link)), _line(me.peer_id, _ID_MAX_CHARS)
+            return a.IdentityShown(Identity(_line(me.name, NAME_MAX_BYTES), peer_id, link))
+        case "node.status":
+            listen = msgspec.convert(result, _Status).listen
+            return a.StatusShown(tuple(_line(each, REASON_MAX_CHARS) for each in listen))
+        case "contact.list":
+            contacts = msgspec.convert(result, list[_Contact])
+            return a.ContactsListed(tuple(_contact(each) for each in contacts))
+        case "contact.add":
+            return a.ContactAdded(msgspec.convert(result, _Added).contact)
+        case "contact.accept" | "contact.block" | "contact.keep" | "contact.remove":
+            return a.ContactSettled(call.handle, call.method)
+        case "contact.retry":
+            return a.Retried(call.handle)
+        case "contact.safety_number":
+            return a.NumberShown(call.handle, _digits(msgspec.convert(result, _Number).number))
+        case "contact.verify":
+            return a.NumberAgreed(call.handle)
+        case "message.send":
+            sent = msgspec.convert(result, _Sent)
+            state = Delivery(sent.state)
+            return a.MessageStored(call.handle, call.local_key, sent.message_id, state)
+        case "message.list":
+            return _listed(call, msgspec.convert(result, list[_Message]))
+        case "message.mark_read":
+            return a.MarkedRead(call.handle)
+        case _:
+            raise ValueError(call.method)
+
+
+def _listed(call: Call, listed: list[_Message]) -> Action:
+    messages = tuple(_message(each) for each in listed)
+    params = dict(call.params)
+    if "search" in params:
+        return a.SearchDone(call.handle, str(params["search"]), messages)
+    return a.HistoryLoaded(call.handle, str(params.get("before", "")), messages)
+
+
+def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None:
+    match method:
+        case "message.received":
+            message = _message(msgspec.convert(params, _Message))
+            return a.MessageArrived(str(params["contact"]), message)
+        case "message.state":
+            moved = msgspec.convert(params, _Moved)
+            reason = _line(moved.reason, REASON_MAX_CHARS)
+            return a.MessageMoved(moved.contact, moved.message_id, Delivery(moved.state), reason)
+        case "contact.state":
+            seen = msgspec.convert(params, _Presence)
+            return a.ContactMoved(seen.contact, seen.online, Trust(seen.trust), seen.pq)
+        case "contact.request":
+            request = msgspec.convert(params, _Request)
+            return a.RequestArrived(_line(request.name, NAME_MAX_BYTES) or "Somebody")
+        case "session.restarted":
+            restarted = msgspec.convert(params, _Restarted)
+            cause = _line(restarted.cause, REASON_MAX_CHARS)
+            return a.SessionRenewed(restarted.contact, cause, now_ms)
+        case _:
+            return None
+
+
+def _contact(wire: _Contact) -> Contact:
+    peer_id = _line(wire.peer_id, _ID_MAX_CHARS)
+    return Contact(
+        handle=wire.contact,
+        name=_line(wire.name, NAME_MAX_BYTES) or peer_id[:8],
+        peer_id=peer_id,
+        trust=Trust(wire.trust),
+        online=wire.online,
+        post_quantum=wire.pq,
+        unread=max(0, wire.unread),
+        note=_line(wire.note, NOTE_MAX_CHARS),
+        offline_reason=_line(wire.offline_reason, REASON_MAX_CHARS),
+        offered_peer_id=_line(wire.offered_peer_id or "", _ID_MAX_CHARS),
+        verified_at_ms=wire.verified_at_ms,
+    )
+
+
+def _message(wire: _Message) -> Message:
+    return Message(
+        key=wire.message_id,
+        outgoing=wire.direction == "out",
+        text=clean_text(wire.text),
+        sent_at_ms=wire.sent_at_ms,
+        state=Delivery(wire.state),
+        reason=_line(wire.reason, REASON_MAX_CHARS),
+    )
+
+
+def _line(text: str, max_chars: int) -> str:
+    return clean_line(text, max_chars)
+
+
+def _digits(number: str) -> str:
+    groups = number.split()
+    if not all(group.isascii() and group.isdigit() for group in groups):
+        raise ValueError("not a safety number")
+    return " ".join(groups)

@@ -1,0 +1,73 @@
+"""The signs and words of delivery, trust and time, in one place: each sign also has a word.
+
+Nothing is told by colour alone.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from typing import Final
+
+from p2pchat.identity.trust import Trust
+from p2pchat.tui.state import Contact, Delivery
+from p2pchat.tui.text import Fragment, Line, line
+
+ONLINE: Final = "●"
+OFFLINE: Final = "○"
+
+DELIVERY: Final[dict[Delivery, tuple[Fragment, str]]] = {
+    Delivery.QUEUED: (("class:mark", "◌"), "queued: safe on your disk, leaves when they are there"),
+    Delivery.SENT: (("class:mark", "✓"), "sent, not confirmed yet"),
+    Delivery.DELIVERED: (("class:mark.done", "✓✓"), "delivered: stored on their computer"),
+    Delivery.READ: (("class:mark.read", "✓✓ read"), "they have seen it"),
+    Delivery.FAILED: (("class:mark.failed", "✗"), "failed, with the reason"),
+}
+TRUST: Final[dict[Trust, tuple[str, str, str, str]]] = {
+    # style, glyph, word, meaning
+    Trust.VERIFIED: ("class:verified", "✓", "verified", "you compared the safety number"),
+    Trust.UNVERIFIED: ("class:unverified", "~", "unverified", "not compared yet: /verify"),
+    Trust.CHANGED: ("class:changed", "⚠", "KEY CHANGED", "nothing is sent until you decide"),
+    Trust.BLOCKED: ("class:blocked", "⊘", "blocked", "refused; they learn nothing"),
+    Trust.REQUEST: ("class:request", "?", "request", "a stranger asks: /accept or /block"),
+}
+
+
+def trust_words(trust: Trust) -> Fragment:
+    """Return glyph and word in their style."""
+    style, glyph, word, _ = TRUST[trust]
+    return style, f"{glyph} {word}"
+
+
+def presence(contact: Contact) -> Line:
+    """Tell whether the contact is there, and why not."""
+    if contact.online:
+        quantum = " · post-quantum" if contact.post_quantum else ""
+        return line(("class:online", f"{ONLINE} online"), ("class:dim", quantum))
+    reason = f": {contact.offline_reason}" if contact.offline_reason else ""
+    return line(("class:dim", f"{OFFLINE} offline{reason}"))
+
+
+def moment(at_ms: int, zone: tzinfo | None) -> datetime | None:
+    """Return the local time; None if the sender's clock said something impossible."""
+    try:
+        return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone)
+    except (OverflowError, OSError, ValueError):
+        return None
+
+
+def clock(at_ms: int, zone: tzinfo | None) -> str:
+    """Return hours and minutes."""
+    time = moment(at_ms, zone)
+    return f"{time:%H:%M}" if time else "--:--"
+
+
+def day(at_ms: int, zone: tzinfo | None) -> str:
+    """Return the day as a reader says it."""
+    time = moment(at_ms, zone)
+    return f"{time:%A}, {time.day} {time:%B %Y}" if time else "at an unknown time"
+
+
+def short_date(at_ms: int, zone: tzinfo | None) -> str:
+    """Return the day in ten characters."""
+    time = moment(at_ms, zone)
+    return f"{time:%Y-%m-%d}" if time else "????-??-??"
