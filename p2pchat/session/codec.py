@@ -65,14 +65,22 @@ def convert(fields: dict[str, Any], kind: type[S]) -> S:
         ProtocolError: A field is missing, of the wrong type or out of bounds, or a mandatory
             field is unknown.
     """
-    known = kind.__struct_encode_fields__
-    for name in fields:
-        if name.startswith(MANDATORY_MARK) and name not in known:
-            raise ProtocolError("the message has a mandatory field that is unknown here")
     try:
-        return msgspec.convert(fields, kind, builtin_types=(bytes,))
+        converted = msgspec.convert(fields, kind, builtin_types=(bytes,))
     except msgspec.ValidationError as error:
         raise ProtocolError(f"the message does not fit its form: {error}") from error
+    _refuse_unknown_mandatory(fields, converted)
+    return converted
+
+
+def _refuse_unknown_mandatory(fields: dict[str, Any], converted: msgspec.Struct) -> None:
+    known = converted.__struct_encode_fields__
+    for name, value in fields.items():
+        if name not in known:
+            if name.startswith(MANDATORY_MARK):
+                raise ProtocolError("the message has a mandatory field that is unknown here")
+        elif isinstance(inner := getattr(converted, name), msgspec.Struct):
+            _refuse_unknown_mandatory(value, inner)
 
 
 def _distinct(pairs: list[tuple[Any, Any]]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from p2pchat.constants import (
     TRANSPORT_PLAINTEXT_MAX_BYTES,
 )
 from p2pchat.errors import ErrorCode, LocalProtocolError, ProtocolError
-from p2pchat.session.negotiation import PREAMBLE_HEAD_LEN, preamble_length
+from p2pchat.session.negotiation import PREAMBLE_HEAD_LEN, check_magic, preamble_length
 
 _INNER_HEAD: Final = struct.Struct(">BH")
 BODY_MAX_BYTES: Final = TRANSPORT_PLAINTEXT_MAX_BYTES - _INNER_HEAD.size
@@ -79,9 +79,11 @@ class FrameBuffer:
         Raises:
             ProtocolError: As soon as the bytes there cannot become one.
         """
-        if len(self) < PREAMBLE_HEAD_LEN:
+        head = bytes(self._data[:PREAMBLE_HEAD_LEN])
+        check_magic(head)
+        if len(head) < PREAMBLE_HEAD_LEN:
             return None
-        length = preamble_length(bytes(self._data[:PREAMBLE_HEAD_LEN]))
+        length = preamble_length(head)
         if len(self) < length:
             return None
         return self._take(length)

@@ -18,7 +18,7 @@ from p2pchat.constants import (
     NOTE_MAX_CHARS,
     SESSION_ID_LEN,
 )
-from p2pchat.errors import LocalProtocolError
+from p2pchat.errors import LocalProtocolError, ProtocolError
 from p2pchat.sanitize import clean_line
 from p2pchat.session.codec import convert, decode_map, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
@@ -54,12 +54,13 @@ def encode_greeting(greeting: Greeting) -> bytes:
     """Return the body of a HELLO frame (R-8.3.1, R-8.3.2).
 
     Raises:
-        LocalProtocolError: The name or the note is too long.
+        LocalProtocolError: The name or the note is too long, or cannot be encoded.
     """
     if not greeting.accepted:
         return encode_map({"accepted": False})
-    if len(greeting.name.encode()) > NAME_MAX_BYTES:
+    if _length(greeting.name) > NAME_MAX_BYTES:
         raise LocalProtocolError(f"a name has at most {NAME_MAX_BYTES} bytes of UTF-8")
+    _length(greeting.note)
     if len(greeting.note) > NOTE_MAX_CHARS:
         raise LocalProtocolError(f"a note has at most {NOTE_MAX_CHARS} characters")
     fields: dict[str, Any] = {"accepted": True, "name": greeting.name}
@@ -83,6 +84,8 @@ def decode_greeting(body: bytes) -> Greeting:
         ProtocolError: Malformed or out of bounds.
     """
     hello = convert(decode_map(body, max_bytes=GREETING_MAX_BYTES), _Hello)
+    if len(hello.name.encode()) > NAME_MAX_BYTES:
+        raise ProtocolError("the name in a greeting is too long")
     session = None
     if hello.accepted and hello.session is not None:
         session = SessionSummary(
@@ -94,3 +97,10 @@ def decode_greeting(body: bytes) -> Greeting:
         clean_line(hello.note, NOTE_MAX_CHARS),
         session,
     )
+
+
+def _length(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise LocalProtocolError("the name or note holds half a surrogate pair") from error

@@ -101,14 +101,23 @@ def encode_preamble(suite: int, offer: Offer) -> bytes:
     return MAGIC + _HEAD.pack(suite, len(encoded)) + encoded
 
 
+def check_magic(start: bytes) -> None:
+    """Return only if a connection may begin with ``start``, however short it is (R-4.2.1).
+
+    Raises:
+        ProtocolError: It cannot become a preamble any more.
+    """
+    if start[: len(MAGIC)] != MAGIC[: len(start)]:
+        raise ProtocolError("the peer does not speak this protocol")
+
+
 def preamble_length(head: bytes) -> int:
     """Return how long the preamble is that begins with these 12 bytes (R-4.2.1, R-4.2.2).
 
     Raises:
         ProtocolError: Another magic, or an offer over its limit.
     """
-    if head[: len(MAGIC)] != MAGIC:
-        raise ProtocolError("the peer does not speak this protocol")
+    check_magic(head)
     _, offer_length = _HEAD.unpack(head[len(MAGIC) : PREAMBLE_HEAD_LEN])
     if offer_length > OFFER_MAX_BYTES:
         raise ProtocolError("the offer is too long", ErrorCode.LIMIT_EXCEEDED)

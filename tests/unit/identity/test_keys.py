@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import string
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,14 +20,15 @@ from p2pchat.identity.keys import (
     parse_peer_id,
     peer_id,
 )
+from tests.support.pairs import person
 
+PACKAGE = Path(__file__).parents[3] / "p2pchat"
 ALPHABET = string.ascii_lowercase + "234567"
 IDENTITY = hashlib.sha256(b"someone").digest()
 KEYS = st.binary(min_size=32, max_size=32)
 
 
 def test_an_identity_is_the_ed25519_key_of_its_seed() -> None:
-    """R-3.1.1."""
     seed = Secret(bytes(range(32)))
     identity = identity_from_seed(seed)
     assert identity.public == ed25519.public_key(seed)
@@ -35,7 +37,6 @@ def test_an_identity_is_the_ed25519_key_of_its_seed() -> None:
 
 
 def test_a_new_identity_takes_32_bytes_once() -> None:
-    """R-3.1.1."""
     asked: list[int] = []
 
     def rng(count: int) -> bytes:
@@ -44,6 +45,16 @@ def test_a_new_identity_takes_32_bytes_once() -> None:
 
     assert generate_identity(rng=rng) == identity_from_seed(Secret(b"\x07" * 32))
     assert asked == [32]
+
+
+def test_no_key_serves_two_purposes() -> None:
+    """R-3.1.1: nothing in the program can turn one kind of key into the other."""
+    sources = [path.read_text().lower() for path in PACKAGE.rglob("*.py")]
+    assert len(sources) > 30
+    for conversion in ("curve25519", "ed25519_pk_to", "ed25519_sk_to", "to_montgomery"):
+        assert not any(conversion in source for source in sources)
+    someone = person("someone")
+    assert someone.identity.seed != someone.static.private
 
 
 @pytest.mark.parametrize("length", [0, 31, 33])

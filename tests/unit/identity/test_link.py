@@ -127,7 +127,7 @@ def test_another_scheme_is_refused(text: str) -> None:
 
 
 def test_every_flipped_bit_is_refused() -> None:
-    """R-3.4.3: the checksum covers all of it."""
+    """R-3.4.2: the checksum covers all of it."""
     body = body_of()
     checksum = hashlib.sha256(b"p2pchat/1 contact link" + body).digest()[:4]
     raw = body + checksum
@@ -140,7 +140,7 @@ def test_every_flipped_bit_is_refused() -> None:
 
 
 def test_every_single_typing_error_is_refused() -> None:
-    """R-3.4.3."""
+    """R-3.4.2."""
     text = encode_link(PLAIN)
     for place in range(len("p2pchat:"), len(text)):
         wrong = "A" if text[place] != "A" else "B"
@@ -148,7 +148,7 @@ def test_every_single_typing_error_is_refused() -> None:
 
 
 def test_a_link_cut_anywhere_is_refused() -> None:
-    """R-3.4.2, R-3.4.3: by characters, and by bytes with a proper checksum after them."""
+    """R-3.4.2: by characters, and by bytes with a proper checksum after them."""
     text = encode_link(PLAIN)
     for length in range(len(text)):
         refused(text[:length])
@@ -186,7 +186,7 @@ def test_other_characters_are_refused(character: str) -> None:
 
 @pytest.mark.parametrize("number", [0, 2, 255])
 def test_another_kind_says_that_it_is_newer(number: int) -> None:
-    """R-3.4.4."""
+    """R-3.4.2."""
     assert "newer" in refused(link_of(body_of(number=number)))
 
 
@@ -220,14 +220,14 @@ def test_the_longest_name_is_counted_in_bytes() -> None:
     ],
 )
 def test_names_that_would_not_show_as_they_are_are_refused(name: str) -> None:
-    """R-3.4.5."""
+    """R-3.4.2."""
     refused(link_of(body_of(name=name.encode())))
     with pytest.raises(LinkError):
         encode_link(ContactLink(KEY, name))
 
 
 def test_half_a_surrogate_pair_is_no_name() -> None:
-    """R-3.4.5: the command line hands over such text for bytes that are not UTF-8."""
+    """R-3.4.2: the command line hands over such text for bytes that are not UTF-8."""
     with pytest.raises(LinkError, match="surrogate"):
         encode_link(ContactLink(KEY, "a\udcff"))
     refused(link_of(body_of(name=b"\xed\xb3\xbf")))
@@ -235,14 +235,14 @@ def test_half_a_surrogate_pair_is_no_name() -> None:
 
 @pytest.mark.parametrize("count", [9, 10, 255])
 def test_too_many_addresses_are_refused(count: int) -> None:
-    """R-3.4.6."""
+    """R-3.4.2."""
     assert "at most 8" in refused(link_of(body_of(addresses=(b"a:1",) * count)))
     with pytest.raises(LinkError, match="at most 8"):
         encode_link(ContactLink(KEY, "A", ("a:1",) * count))
 
 
 def test_eight_addresses_and_none_are_allowed() -> None:
-    """R-3.4.6."""
+    """R-3.4.2."""
     for count in (0, 8):
         assert len(parse_link(link_of(body_of(addresses=(b"a:1",) * count))).addresses) == count
 
@@ -336,14 +336,14 @@ BAD = [
 
 @pytest.mark.parametrize("address", GOOD)
 def test_addresses(address: str) -> None:
-    """R-3.4.7."""
+    """R-3.4.2."""
     assert parse_address(address) == GOOD[address]
     assert parse_link(encode_link(ContactLink(KEY, "A", (address,)))).addresses == (address,)
 
 
 @pytest.mark.parametrize("address", BAD, ids=ascii)
 def test_what_is_no_address(address: str) -> None:
-    """R-3.4.7, in a link from either side, too."""
+    """R-3.4.2, in a link from either side, too."""
     with pytest.raises(IdentityError, match="host:port"):
         parse_address(address)
     with pytest.raises(LinkError):
@@ -352,7 +352,7 @@ def test_what_is_no_address(address: str) -> None:
 
 
 def test_an_address_that_is_too_long_is_refused_for_that() -> None:
-    """R-3.4.7."""
+    """R-3.4.2."""
     too_long = "a" * (ADDRESS_MAX_BYTES + 1)
     assert "too long" in refused(link_of(body_of(addresses=(too_long.encode(),))))
 
