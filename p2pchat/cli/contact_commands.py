@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Final
 
-from p2pchat.cli.opening import with_client
+from p2pchat.cli.opening import NO_NODE, is_ours, with_client
 from p2pchat.cli.output import TRUST_WORDS, name_of, print_json, print_table
 from p2pchat.constants import NOTE_MAX_CHARS
 from p2pchat.rpc.client import Client
 from p2pchat.sanitize import clean_line
 
 _DONE: Final[Mapping[str, str]] = {
-    "accept": "accepted {}; compare the safety number: p2pchat verify {}",
-    "keep": "kept the old key of {}; it is unverified until you compare: p2pchat verify {}",
-    "block": "blocked {}",
-    "remove": "removed {} and the conversation",
+    "accept": "accepted {name}; compare the safety number: p2pchat verify {word}",
+    "keep": "kept the old key of {name}; it is unverified until you compare: p2pchat verify {word}",
+    "block": "blocked {name}",
+    "remove": "removed {name} and the conversation",
 }
 _PEER_ID_SHOWN_CHARS: Final = 12
 """Enough to tell contacts apart in a table; ``--json`` has all of it."""
@@ -44,7 +45,7 @@ def _add(args: Namespace) -> int:
         return contact
 
     contact = name_of(with_client(args, work))
-    print(f"added {contact}; compare the safety number: p2pchat verify {contact}")
+    print(f"added {contact}; compare the safety number: p2pchat verify {_word(contact)}")
     return 0
 
 
@@ -53,7 +54,8 @@ def _decide(args: Namespace) -> int:
         await client.call(f"contact.{args.command}", {"contact": args.contact})
 
     with_client(args, work)
-    print(_DONE[args.command].replace("{}", name_of(args.contact)))
+    name = name_of(args.contact)
+    print(_DONE[args.command].format(name=name, word=_word(name)))
     return 0
 
 
@@ -73,16 +75,15 @@ def _verify(args: Namespace) -> int:
         return 0
     print(number)
     print("Read it to each other over another channel, a call for example; if all digits agree:")
-    print(f"p2pchat verify {contact} --number '…'")
+    print(f"p2pchat verify {_word(contact)} --number '…'")
     return 0
 
 
 def _contacts(args: Namespace) -> int:
-    async def work(client: Client) -> list[dict[str, Any]]:
-        contacts: list[dict[str, Any]] = await client.call("contact.list")
-        return contacts
+    async def work(client: Client) -> tuple[list[dict[str, Any]], bool]:
+        return await client.call("contact.list"), is_ours(client)
 
-    contacts = with_client(args, work)
+    contacts, no_node = with_client(args, work)
     if args.json:
         for contact in contacts:
             print_json(contact)
@@ -105,8 +106,12 @@ def _contacts(args: Namespace) -> int:
         ],
     )
     for contact in contacts:
+        if no_node:
+            contact["offline_reason"] = ""  # the same for all, and said once
         for remark in _remarks(contact):
             print(remark)
+    if no_node:
+        print(NO_NODE)
     return 0
 
 
@@ -137,4 +142,9 @@ def _remarks(contact: Mapping[str, Any]) -> list[str]:
 
 
 def _choose(name: str, *commands: str) -> list[str]:
-    return ["  " + " · ".join(f"p2pchat {command} {name}" for command in commands)]
+    return ["  " + " · ".join(f"p2pchat {command} {_word(name)}" for command in commands)]
+
+
+def _word(name: str) -> str:
+    """Return a name as it has to be typed in a shell."""
+    return shlex.quote(name)

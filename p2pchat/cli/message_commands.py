@@ -5,11 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any, Final
 
-from p2pchat.cli.opening import with_client
+from p2pchat.cli.opening import NO_NODE, is_ours, with_client
 from p2pchat.cli.output import message_lines, name_of, print_json
-from p2pchat.errors import UnreachableError
 from p2pchat.rpc.client import Client
-from p2pchat.rpc.protocol import RpcCode, RpcError
 
 _PAGE: Final = 200
 """Messages asked for at once: of the longest texts that is 13 MB."""
@@ -34,15 +32,8 @@ def _send(args: Namespace) -> int:
             "message_id": sent["message_id"],
             "timeout": args.wait,
         }
-        try:
-            message: dict[str, str] = await client.call("message.wait", wait)
-        except RpcError as error:
-            if error.code != RpcCode.UNREACHABLE:
-                raise
-            raise UnreachableError(
-                f"not delivered to {contact} within {args.wait:g} s: {error}; the message stays "
-                "queued and leaves when both of you are online"
-            ) from None
+        # Not in time: the node's own words say why, and that the message stays queued.
+        message: dict[str, str] = await client.call("message.wait", wait)
         return message["state"]
 
     state = with_client(args, work, network=args.wait is not None)
@@ -54,7 +45,7 @@ def _send(args: Namespace) -> int:
 
 
 def _log(args: Namespace) -> int:
-    async def work(client: Client) -> list[dict[str, Any]]:
+    async def work(client: Client) -> tuple[list[dict[str, Any]], bool]:
         pages: list[list[dict[str, Any]]] = []
         wanted = args.limit
         params: dict[str, Any] = {"contact": args.contact}
@@ -68,12 +59,15 @@ def _log(args: Namespace) -> int:
                 break
             params["before"] = page[0]["message_id"]
             wanted -= len(page)
-        return [message for page in reversed(pages) for message in page]
+        return [message for page in reversed(pages) for message in page], is_ours(client)
 
-    for message in with_client(args, work):
+    messages, waits_for_node = with_client(args, work)
+    for message in messages:
         if args.json:
             print_json(message)
         else:
+            if waits_for_node and message["state"] == "queued":
+                message["reason"] = NO_NODE
             for line in message_lines(message, args.contact):
                 print(line)
     return 0

@@ -7,18 +7,26 @@ import os
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from p2pchat.rpc.client import Client
+from p2pchat.rpc.client import Client, LocalClient
 from p2pchat.rpc.opening import is_served, open_client
 from p2pchat.store.profile import resolve_profile
 
 T = TypeVar("T")
 
+NO_NODE: Final = "no node runs for this profile; p2pchat node starts one"
+"""Why somebody is offline, or a message waits, when this command opened the profile itself."""
+
 
 def profile_path(args: Namespace) -> Path:
     """Return the folder that ``--profile`` and the environment name."""
     return resolve_profile(args.profile, os.environ)
+
+
+def is_ours(client: Client) -> bool:
+    """Tell whether no node runs but the one of this command, which ends with it."""
+    return isinstance(client, LocalClient)
 
 
 def with_client(
