@@ -67,13 +67,15 @@ async def _run(*, as_json: bool) -> int:
                     break
         finally:
             await stage.clear()
+    if Path(folder).exists():
+        raise P2PChatError(f"the demo's folder {folder} could not be deleted; delete it")
     total_ms = round((time.monotonic() - started) * 1000)
     if as_json:
         print(json.dumps({"ok": ok, "total_ms": total_ms}), flush=True)
     elif ok:
         print()
         print(summary(stage))
-        print(f"(The demo took {total_ms / 1000:.1f} s.)")
+        print(f"(That took {total_ms / 1000:.1f} s, and the temporary folder is deleted.)")
     return 0 if ok else 1
 
 

@@ -122,17 +122,16 @@ async def _identities(stage: Stage) -> str:
         _hold((person.profile.stat().st_mode & 0o777) == 0o700, "a profile is open to others")
     _hold(stage.alice.peer_id != stage.bob.peer_id, "both have the same identity")
     return (
-        f"Alice's peer id begins with {stage.alice.peer_id[:_SHOWN_CHARS]}, Bob's with "
-        f"{stage.bob.peer_id[:_SHOWN_CHARS]}. The secret keys lie in encrypted profiles that "
-        "nobody else on this computer may open. (Their passphrases are hardened less than yours "
-        "will be, to save your time.)"
+        f"Alice is {stage.alice.peer_id[:_SHOWN_CHARS]}…, Bob {stage.bob.peer_id[:_SHOWN_CHARS]}…; "
+        "their secret keys lie in encrypted profiles (with a quicker passphrase hardening than "
+        "yours will have)."
     )
 
 
 async def _start(stage: Stage) -> str:
     people = (stage.alice, stage.bob)
     addresses = await asyncio.gather(*(_start_node(person) for person in people))
-    return f"Alice listens on {addresses[0]}, Bob on {addresses[1]}. No server is involved."
+    return f"Alice listens on {addresses[0]}, Bob on {addresses[1]}; no server anywhere."
 
 
 async def _add(stage: Stage) -> str:
@@ -140,8 +139,8 @@ async def _add(stage: Stage) -> str:
         added = await person.running.call("contact.add", {"link": other.link})
         _hold(added["contact"] == other.name, f"{person.name} got another contact than expected")
     return (
-        f"Each was given the other's contact link, {len(stage.bob.link)} characters that hold "
-        "name, public key and address."
+        f"each by the other's contact link, {len(stage.bob.link)} characters that hold name, "
+        "public key and address."
     )
 
 
@@ -155,12 +154,12 @@ async def _handshake(stage: Stage) -> str:
     _hold(seen[0] == seen[1], "the two sides disagree about the kind of handshake")
     stage.post_quantum = seen[0]
     keys = (
-        "The keys are hybrid, X25519 and ML-KEM-768: recorded traffic stays secret even if one "
-        "of the two is broken, by a quantum computer for example."
+        "hybrid keys (X25519 and ML-KEM-768): what is recorded today stays secret even if a "
+        "quantum computer breaks one of the two."
         if stage.post_quantum
-        else "The keys are classical, X25519: strong today, but not made for quantum computers."
+        else "classical keys (X25519): strong today, but not made for quantum computers."
     )
-    return f"Both proved their identity in a Noise handshake and are connected. {keys}"
+    return f"a Noise handshake in which both proved their identity, with {keys}"
 
 
 async def _safety_number(stage: Stage) -> str:
@@ -185,9 +184,8 @@ async def _safety_number(stage: Stage) -> str:
         contact = await contact_of(person.running, other.name)
         _hold(contact["trust"] == "verified", "the contact is not marked as verified")
     return (
-        f"Each side computed 60 digits from both identities: {first[:17]} … They agree, so there "
-        "is nobody in between, and both are marked ✓ verified. A number with one wrong digit "
-        "was refused."
+        f"each computed the same 60 digits, {first[:11]} …, from both identities, so both are now "
+        "marked as verified. A number with one wrong digit was refused."
     )
 
 
@@ -198,8 +196,8 @@ async def _chat(stage: Stage) -> str:
     await _expect_history(stage.bob, stage.alice, incoming=_TO_BOB, outgoing=_TO_ALICE)
     await _expect_history(stage.alice, stage.bob, incoming=_TO_ALICE, outgoing=_TO_BOB)
     return (
-        f"Alice: “{_TO_BOB[0]}” Bob: “{_TO_ALICE[0]}” Two messages each way, every one with a key "
-        "of its own; all arrived once, in order, and their senders know it."
+        f"“{_TO_BOB[0]}” – “{_TO_ALICE[0]}” Two messages each way, each arrived once and in order, "
+        "and its sender knows it."
     )
 
 
@@ -208,9 +206,7 @@ async def _kill(stage: Stage) -> str:
     stage.bob.node = None
     _hold(code == -signal.SIGKILL, f"Bob's program ended with {code} instead")
     await until_contact(stage.alice.running, BOB, online=False)
-    return (
-        "Bob's program was killed without warning, as in a power cut. Alice sees that he is gone."
-    )
+    return "his program was killed without warning (SIGKILL), and Alice sees that he is gone."
 
 
 async def _queue(stage: Stage) -> str:
@@ -224,13 +220,11 @@ async def _queue(stage: Stage) -> str:
         == [(message["message_id"], "queued") for message in sent],
         "the messages are not all queued",
     )
-    return (
-        f"Alice writes {len(sent)} messages to Bob anyway. They are stored on her disk and "
-        "honestly shown as queued."
-    )
+    return f"{len(sent)} messages to Bob, stored in her profile and shown to her as queued."
 
 
 async def _return(stage: Stage) -> str:
+    events = stage.alice.running.notifications()
     await _start_node(stage.bob)
     queued = await stage.alice.running.call(
         "message.list", {"contact": BOB, "limit": len(_WHILE_AWAY)}
@@ -241,11 +235,15 @@ async def _return(stage: Stage) -> str:
     await _expect_history(stage.bob, stage.alice, incoming=to_bob, outgoing=to_alice)
     await _expect_history(stage.alice, stage.bob, incoming=to_alice, outgoing=to_bob)
     contact = await contact_of(stage.alice.running, BOB)
+    events.close()
+    seen = [method async for method, _ in events]
+    _hold("contact.state" in seen, "Alice was not told that Bob is back")
+    _hold("session.restarted" not in seen, "the encrypted session had to be made anew")
     _hold(contact["trust"] == "verified", "Bob is no longer verified after his return")
     return (
-        "Bob's program starts again, finds Alice by itself and gets all "
-        f"{len(_WHILE_AWAY)} messages, each exactly once and in order, in the same encrypted "
-        "session as before. The earlier messages are still there, and Bob is still verified."
+        f"his program starts again, finds Alice by itself and gets all {len(_WHILE_AWAY)} "
+        "messages, each once and in order, in the encrypted session of before. He is still "
+        "verified."
     )
 
 
@@ -265,8 +263,8 @@ async def _at_rest(stage: Stage) -> str:
                 _hold(needle not in content, f"something readable lies in the file {file.name}")
     _hold(total > 0, "there is nothing on the disk")
     return (
-        f"{files} files, {total // 1024} KiB, were searched for every message, both names, peer "
-        "ids, secret keys and passphrases: none was found."
+        f"{files} files of both profiles, {total // 1024} KiB, hold no message, name, peer id, "
+        "secret key or passphrase that could be read."
     )
 
 
@@ -275,15 +273,15 @@ async def _end(stage: Stage) -> str:
         code = await person.running.end()
         person.node = None
         _hold(code == 0, f"{person.name}'s program ended with {code}")
-    return "Both programs say goodbye and end."
+    return "both programs end as they should."
 
 
 STEPS: Final = (
     Step("identities", "Two identities", _identities),
-    Step("start", "Two programs, directly reachable", _start),
+    Step("start", "Two programs start", _start),
     Step("contacts", "They add each other", _add),
     Step("handshake", "They connect", _handshake),
-    Step("safety_number", "They make sure that nobody is in between", _safety_number),
+    Step("safety_number", "They compare safety numbers", _safety_number),
     Step("chat", "They chat", _chat),
     Step("kill", "Bob disappears", _kill),
     Step("queue", "Alice goes on writing", _queue),
@@ -301,13 +299,13 @@ def summary(stage: Stage) -> str:
         else "- protection from future quantum computers: this version's keys are classical;\n"
     )
     return (
-        "Shown: two people find each other without any server, prove who they are, and what\n"
-        "they write arrives exactly once, even across a crash, and unreadable on the disk.\n"
-        "Not shown, and so not proven to you here:\n"
-        "- two computers: both programs ran on this one, over its loopback network;\n"
+        "Shown: two people connect without any server, make sure who the other is, and what\n"
+        "they write arrives exactly once, across a crash too, and lies unreadable on the disk.\n"
+        "Not shown here:\n"
+        "- two computers: both programs ran on this one, over its own loopback network;\n"
         f"{quantum}"
-        "- an attacker in the middle of the connection: the test suite plays that part.\n"
-        "On your own: p2pchat init --name NAME, then p2pchat."
+        "- an attacker on the line: the test suite plays that part.\n"
+        "Your turn: p2pchat"
     )
 
 
