@@ -36,9 +36,9 @@ _NOT_LISTENING: Final = (
 )
 
 
-def takes_input(setup: Setup) -> bool:
-    """Tell whether the field shows; not while Argon2 runs."""
-    return setup.step not in (Step.CREATING, Step.OPENING)
+def asks(setup: Setup) -> bool:
+    """Tell whether something is to be typed; not while Argon2 runs."""
+    return setup.step not in (Step.CREATING, Step.OPENING, Step.READY)
 
 
 def is_hidden(setup: Setup) -> bool:

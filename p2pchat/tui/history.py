@@ -87,11 +87,11 @@ class History:
                 break
             below -= count
             from_end += 1
-        missing = height - self._above(chat, from_end, below, names, cells, height)
-        if missing > 0:
-            from_end, below = self._lower(chat, from_end, below, missing, names, cells)
+        above = self._above(chat, from_end, below, names, cells, height + 1)
+        if above < height:
+            from_end, below = self._lower(chat, from_end, below, height - above, names, cells)
         lowest = from_end == 0 and below == 0
-        return (None if lowest else Anchor(from_end, below)), missing >= 0
+        return (None if lowest else Anchor(from_end, below)), above <= height
 
     def _above(
         self, chat: Conversation, from_end: int, hidden: int, names: Names, cells: int, enough: int

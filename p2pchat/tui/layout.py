@@ -85,7 +85,7 @@ def build(
     chat = _chat(state, composer, composer_window, body)
     setup = _setup(state, entry_window)
     root = DynamicContainer(lambda: chat if state().setup is None else setup)
-    return Screen(Layout(root, entry_window), composer_window, entry_window, body, history)
+    return Screen(Layout(root), composer_window, entry_window, body, history)
 
 
 def body_lines(
@@ -189,7 +189,7 @@ def _entry_window(state: Callable[[], AppState], entry: Buffer) -> Window:
 
     def shown() -> bool:
         setup = state().setup
-        return setup is not None and firstrun.takes_input(setup)
+        return setup is not None and firstrun.asks(setup)
 
     control = BufferControl(
         entry,

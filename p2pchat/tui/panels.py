@@ -21,7 +21,7 @@ from p2pchat.tui.state import (
     SearchPanel,
     VerifyPanel,
 )
-from p2pchat.tui.text import EMPTY, Line, fit, line, paragraph, rule
+from p2pchat.tui.text import EMPTY, Fragment, Line, fit, line, paragraph, rule
 from p2pchat.tui.view import names
 from p2pchat.tui.words import DELIVERY, OFFLINE, ONLINE, TRUST, short_date
 
@@ -150,8 +150,14 @@ def _number(panel: VerifyPanel) -> list[Line]:
     groups = panel.number.split()
     if not groups:
         return [line(("class:dim", "    …"))]
+    return _rows([("class:number", group) for group in groups])
+
+
+def _rows(groups: list[Fragment]) -> list[Line]:
+    """Set groups of digits four to a row, as they are read aloud."""
     rows = [groups[at : at + _GROUPS_PER_ROW] for at in range(0, len(groups), _GROUPS_PER_ROW)]
-    return [line(("class:number", "    " + "  ".join(row))) for row in rows]
+    gap = ("", "  ")
+    return [line(gap, *(part for group in row for part in (gap, group))) for row in rows]
 
 
 def _result(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
@@ -183,7 +189,12 @@ def _result(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
 
 
 def _differed(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
-    pasted = " ".join(textwrap.wrap(panel.pasted, 5))
+    pasted = textwrap.wrap(panel.pasted, 5)
+    shown = panel.number.split()
+    marked = [
+        ("class:number" if index < len(shown) and shown[index] == group else "class:changed", group)
+        for index, group in enumerate(pasted)
+    ]
     what = (
         f"Do not write anything private to {who} now. Make sure that the pasted digits are the "
         f"ones that {who} sees for the chat with you: each pair of people has its own. If they "
@@ -192,9 +203,10 @@ def _differed(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
     )
     return [
         rule(cells, "⚠ THE NUMBERS DIFFER", "class:warning", "class:changed"),
-        *paragraph(what, cells - 1, "class:warning", " "),
+        *paragraph("This is what you pasted:", cells - 1, "", " "),
+        *_rows(marked),
         EMPTY,
-        *paragraph(f"You pasted: {pasted}", cells - 1, "class:dim", " "),
+        *paragraph(what, cells - 1, "class:warning", " "),
     ]
 
 

@@ -10,10 +10,10 @@ from typing import Final, assert_never
 
 from p2pchat.constants import TEXT_MAX_BYTES
 from p2pchat.identity.trust import Trust
-from p2pchat.tui.cells import clip
+from p2pchat.tui.cells import clip, width
 from p2pchat.tui.history import Names
 from p2pchat.tui.state import AppState, Contact, Question, Tone, VerifyPanel
-from p2pchat.tui.text import EMPTY, Line, fit, line, paragraph, rule, spread
+from p2pchat.tui.text import EMPTY, Line, fit, line, line_width, paragraph, rule, spread
 from p2pchat.tui.words import OFFLINE, ONLINE, TRUST, presence, trust_words
 
 SIDEBAR_MIN_COLUMNS: Final = 60
@@ -217,7 +217,7 @@ def _size_hint(text: str) -> tuple[str, str]:
 
 
 def status_bar(state: AppState, columns: int) -> Line:
-    """Draw the lowest line: what can be pressed, what waits, where we listen."""
+    """Draw the lowest line: help, what waits, where we listen, and keys as far as there is room."""
     others = sum(each.unread for each in state.contacts if each.handle != state.active)
     requests = sum(each.trust is Trust.REQUEST for each in state.contacts)
     waiting = [
@@ -230,9 +230,22 @@ def status_bar(state: AppState, columns: int) -> Line:
         where += f" +{len(state.listen) - 1}" if len(state.listen) > 1 else ""
     else:
         where = "not listening"
-    keys = " F1 help  Alt+1…0 switch  Alt+a unread "
-    if columns < SIDEBAR_MIN_COLUMNS:
-        keys, where = " F1 help  Alt+←/→ switch ", ""
-    news = f" {news}  " if news and not sidebar_width(columns) else (f"{news}  " if news else "")
-    right = line(("class:status class:status.news", news), ("class:status", f"{where} "))
-    return spread(line(("class:status", keys)), right, columns, "class:status")
+    left = [("class:status", " F1 help")]
+    right = [("class:status.news", f"  {news} ")] if news else []
+    style = "class:status"
+    left_cells = len(" F1 help")
+    for text, at_right in (
+        (f" {where} ", True),
+        ("  Alt+1…0 switch", False),
+        ("  Alt+a next unread", False),
+        ("  PgUp older", False),
+    ):
+        taken = left_cells + line_width(line(*right)) + width(text)
+        if taken + 1 > columns:
+            break
+        if at_right:
+            right.append((style, text))
+        else:
+            left.append((style, text))
+            left_cells += width(text)
+    return spread(line(*left), line(*right), columns, style)

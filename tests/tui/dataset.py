@@ -1,0 +1,195 @@
+"""A scripted contact list and history behind the ``Client`` protocol, for tests of the screen.
+
+It answers from plain values, as a node would; what a node decides (delivery, trust) a test sets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from p2pchat.crypto.secret import Secret
+from p2pchat.errors import LockedError
+from p2pchat.rpc.client import Client
+from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.tui.host import Needed
+
+NOON = 1_795_435_200_000
+"""2026-11-23 12:00:00 UTC."""
+NUMBER = " ".join(f"{each:05d}" for each in range(11111, 11123))
+LINK = "p2pchat:AQ" + "x7Qm-_" * 15
+PEER = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwx"
+
+
+def contact(name: str, trust: str = "unverified", **more: Any) -> dict[str, Any]:
+    """Return an entry of ``contact.list``."""
+    entry: dict[str, Any] = {
+        "contact": name,
+        "name": name,
+        "peer_id": PEER,
+        "trust": trust,
+        "online": False,
+        "pq": False,
+        "unread": 0,
+        "note": "",
+        "addresses": [],
+        "offline_reason": "no answer at 192.0.2.7:4000",
+        "offered_peer_id": None,
+        "verified_at_ms": None,
+    }
+    return entry | more
+
+
+def message(key: int, text: str, *, out: bool = False, **more: Any) -> dict[str, Any]:
+    """Return an entry of ``message.list``; one a minute from noon on."""
+    entry: dict[str, Any] = {
+        "message_id": f"{key:032x}",
+        "direction": "out" if out else "in",
+        "text": text,
+        "sent_at_ms": NOON + key * 60_000,
+        "state": "delivered",
+        "reason": "",
+    }
+    return entry | more
+
+
+class Stream:
+    """Notifications that a test puts in."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[tuple[str, dict[str, Any]] | None] = asyncio.Queue()
+
+    def put(self, method: str, **params: Any) -> None:
+        self._queue.put_nowait((method, params))
+
+    def __aiter__(self) -> Stream:
+        return self
+
+    async def __anext__(self) -> tuple[str, dict[str, Any]]:
+        item = await self._queue.get()
+        if item is None:
+            raise StopAsyncIteration
+        return item
+
+    def close(self) -> None:
+        self._queue.put_nowait(None)
+
+
+class DataSet:
+    """A client of a profile whose content is written down."""
+
+    def __init__(
+        self,
+        contacts: list[dict[str, Any]] | None = None,
+        messages: dict[str, list[dict[str, Any]]] | None = None,
+    ) -> None:
+        self.contacts = contacts or []
+        self.messages = messages or {}
+        self.listen = ["127.0.0.1:41234"]
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.refuse: dict[str, RpcError] = {}
+        self.stream = Stream()
+        self.closed = False
+
+    def asked(self, method: str) -> list[dict[str, Any]]:
+        """Return the parameters of each call of a method."""
+        return [params for name, params in self.calls if name == method]
+
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> Any:
+        params = params or {}
+        self.calls.append((method, params))
+        if method in self.refuse:
+            raise self.refuse[method]
+        answers: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "identity.show": lambda _: {"name": "Alice", "peer_id": PEER, "link": LINK},
+            "node.status": lambda _: {
+                "version": "1",
+                "peer_id": PEER,
+                "listen": self.listen,
+                "contacts_online": 0,
+            },
+            "contact.list": lambda _: self.contacts,
+            "contact.add": self._add,
+            "contact.accept": lambda p: self._trust(p, "unverified"),
+            "contact.keep": lambda p: self._trust(p, "unverified"),
+            "contact.block": lambda p: self._trust(p, "blocked"),
+            "contact.remove": self._remove,
+            "contact.retry": lambda _: {},
+            "contact.safety_number": lambda _: {"number": NUMBER},
+            "contact.verify": self._verify,
+            "message.send": self._send,
+            "message.list": self._list,
+            "message.mark_read": self._mark_read,
+        }
+        return answers[method](params)
+
+    def notifications(self) -> Stream:
+        return self.stream
+
+    async def close(self) -> None:
+        self.closed = True
+
+    def _find(self, params: dict[str, Any]) -> dict[str, Any]:
+        return next(each for each in self.contacts if each["contact"] == params["contact"])
+
+    def _add(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.contacts.append(contact(params.get("name", "Zoe")))
+        return {"contact": self.contacts[-1]["contact"]}
+
+    def _trust(self, params: dict[str, Any], trust: str) -> dict[str, Any]:
+        self._find(params)["trust"] = trust
+        return {}
+
+    def _remove(self, params: dict[str, Any]) -> dict[str, Any]:
+        self.contacts.remove(self._find(params))
+        return {}
+
+    def _verify(self, params: dict[str, Any]) -> dict[str, Any]:
+        if "".join(params["number"].split()) != "".join(NUMBER.split()):
+            raise RpcError(RpcCode.TRUST, "the safety numbers differ")
+        self._find(params)["trust"] = "verified"
+        return {"trust": "verified"}
+
+    def _send(self, params: dict[str, Any]) -> dict[str, Any]:
+        sent = self.messages.setdefault(params["contact"], [])
+        sent.append(message(len(sent), params["text"], out=True, state="queued"))
+        return {"message_id": sent[-1]["message_id"], "state": "queued"}
+
+    def _list(self, params: dict[str, Any]) -> list[dict[str, Any]]:
+        found = self.messages.get(params["contact"], [])
+        if params.get("search"):
+            found = [each for each in found if params["search"] in each["text"]]
+        if params.get("before"):
+            keys = [each["message_id"] for each in found]
+            found = found[: keys.index(params["before"])]
+        return found[-params["limit"] :]
+
+    def _mark_read(self, params: dict[str, Any]) -> dict[str, Any]:
+        self._find(params)["unread"] = 0
+        return {}
+
+
+class ScriptedHost:
+    """A host whose profile is a data set; a passphrase is right or wrong as the test says."""
+
+    def __init__(
+        self, client: DataSet, needed: Needed = Needed.NOTHING, passphrase: bytes = b"open"
+    ) -> None:
+        self.client = client
+        self.created: list[str] = []
+        self._needed = needed
+        self._passphrase = passphrase
+
+    async def needed(self) -> Needed:
+        return self._needed
+
+    async def create(self, name: str, passphrase: Secret | None) -> None:
+        self.created.append(name)
+        self._passphrase = passphrase.reveal() if passphrase else b""
+
+    async def open(self, passphrase: Secret | None) -> Client:
+        asked = self._needed is not Needed.NOTHING
+        if asked and (passphrase is None or passphrase.reveal() != self._passphrase):
+            raise LockedError("the passphrase is wrong")
+        return self.client
