@@ -31,6 +31,8 @@ MIN_RUN_S: Final = 0.02
 
 Work = Callable[[], object]
 Factory = Callable[[], Work]
+Clock = Callable[[], float]
+"""Monotonic seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,11 @@ class Result:
 
 
 def run_module(
-    module: ModuleType, *, pairs: int = PAIRS, min_run_s: float = MIN_RUN_S
+    module: ModuleType,
+    *,
+    pairs: int = PAIRS,
+    min_run_s: float = MIN_RUN_S,
+    clock: Clock = time.perf_counter,
 ) -> Iterator[Result]:
     """Run one benchmark module and yield a result for each of its peers."""
     # Modules are duck-typed on purpose: a benchmark needs no import of this file.
@@ -58,7 +64,9 @@ def run_module(
     peers = bench.PEERS if hasattr(module, "PEERS") else {bench.PEER_NAME: bench.peer}
     operations: int = getattr(module, "OPERATIONS", 1)
     for peer_name, peer in peers.items():
-        ours_s, peer_s = time_pair(bench.ours(), peer(), pairs=pairs, min_run_s=min_run_s)
+        ours_s, peer_s = time_pair(
+            bench.ours(), peer(), pairs=pairs, min_run_s=min_run_s, clock=clock
+        )
         yield Result(
             name=bench.NAME,
             ours=ours_s * 1e6 / operations,
@@ -69,31 +77,33 @@ def run_module(
         )
 
 
-def time_pair(ours: Work, peer: Work, *, pairs: int, min_run_s: float) -> tuple[float, float]:
+def time_pair(
+    ours: Work, peer: Work, *, pairs: int, min_run_s: float, clock: Clock
+) -> tuple[float, float]:
     """Return the median seconds of one call of each, from ``pairs`` alternating runs."""
-    calls = [_calls_for(work, min_run_s) for work in (ours, peer)]
+    calls = [_calls_for(work, min_run_s, clock) for work in (ours, peer)]
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(pairs):
         for work, count, samples in zip((ours, peer), calls, times, strict=True):
-            samples.append(_time(work, count) / count)
+            samples.append(_time(work, count, clock) / count)
     return statistics.median(times[0]), statistics.median(times[1])
 
 
-def _calls_for(work: Work, min_run_s: float) -> int:
+def _calls_for(work: Work, min_run_s: float, clock: Clock) -> int:
     """Warm ``work`` up and return how many calls fill a run."""
     work()
-    return max(1, round(min_run_s / max(_time(work, 1), 1e-9)))
+    return max(1, round(min_run_s / max(_time(work, 1, clock), 1e-9)))
 
 
-def _time(work: Work, count: int) -> float:
+def _time(work: Work, count: int, clock: Clock) -> float:
     # As timeit does: a collection of somebody else's garbage is not this run's cost.
     gc.collect()
     gc.disable()
     try:
-        start = time.perf_counter()
+        start = clock()
         for _ in range(count):
             work()
-        return time.perf_counter() - start
+        return clock() - start
     finally:
         gc.enable()
 
