@@ -67,7 +67,7 @@ async def _run(*, as_json: bool) -> int:
                     break
         finally:
             await stage.clear()
-    if Path(folder).exists():
+    if await asyncio.to_thread(Path(folder).exists):
         raise P2PChatError(f"the demo's folder {folder} could not be deleted; delete it")
     total_ms = round((time.monotonic() - started) * 1000)
     if as_json:

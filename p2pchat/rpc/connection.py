@@ -1,9 +1,9 @@
 """One JSON-RPC connection: lines in, answers and notifications out (interface.md).
 
-Requests run as tasks in one ``TaskGroup`` and are answered as they finish. All but those that
-take long by nature pass through one first-in, first-out lock, so a client that writes ten
-``message.send`` in a row finds them in that order at the other end, and one that then waits for
-a delivery may go on working. Whatever carries the bytes is a ``Channel``.
+Requests run as tasks in one ``TaskGroup`` and are answered as they finish; ``ordering`` decides
+what may overtake what, so a client that writes ten ``message.send`` in a row finds them in that
+order at the other end, and one that then waits for a delivery may go on working. Whatever
+carries the bytes is a ``Channel``.
 
 Invariants: memory is bounded in every direction (line, requests at work, lines to send), no
 request can end the connection by being wrong, and at the end of input the answers still leave.
@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Awaitable
 from typing import Any, ClassVar, Final, Protocol
 
 from p2pchat.rpc.lines import LineSplitter, LineTooLong
+from p2pchat.rpc.ordering import Order
 from p2pchat.rpc.outbox import Outbox, SlowClientError
 from p2pchat.rpc.protocol import (
     LINE_MAX_BYTES,
@@ -74,6 +75,8 @@ class NotificationStream(Protocol):
 class Dispatcher(Protocol):
     """What a connection needs of a service."""
 
+    SIDE_BY_SIDE: ClassVar[frozenset[str]]
+    """Methods of which several run at once, begun in order (see ``ordering``)."""
     UNORDERED: ClassVar[frozenset[str]]
     """Methods that must not hold up the requests behind them."""
 
@@ -111,7 +114,7 @@ class _Connection:
         self._channel = channel
         self._dispatcher = dispatcher
         self._outbox = outbox
-        self._in_order = asyncio.Lock()
+        self._order = Order(side_by_side=dispatcher.SIDE_BY_SIDE, unordered=dispatcher.UNORDERED)
         self._room = asyncio.Semaphore(REQUESTS_AT_WORK_MAX)
 
     async def run(self, ending: asyncio.Event) -> None:
@@ -189,11 +192,8 @@ class _Connection:
         if isinstance(call, BadCall):
             return format_error(call.request_id, call.error)
         try:
-            if call.method in self._dispatcher.UNORDERED:
+            async with self._order.turn(call.method):
                 result = await self._dispatcher.call(call.method, call.params)
-            else:
-                async with self._in_order:
-                    result = await self._dispatcher.call(call.method, call.params)
             answer = format_result(call.request_id, result)
         except RpcError as error:
             answer = format_error(call.request_id, error)

@@ -41,6 +41,8 @@ class Service:
         on_stop: Called when a client asks the process to end; None where it may not.
     """
 
+    SIDE_BY_SIDE: ClassVar = frozenset({"message.send"})
+    """``Node.send`` gives a message its place in the outbox before it waits for the disk."""
     UNORDERED: ClassVar = frozenset({"message.wait"})
     """Methods that take long by nature and must not hold up the requests behind them."""
 

@@ -2,11 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from p2pchat.rpc.protocol import RpcCode, RpcError
-
-UNORDERED = frozenset({"wait"})
 
 
 class Stream:
@@ -31,9 +29,10 @@ class Stream:
 
 
 class Recorder:
-    """Answers ``echo``, ``slow`` (after some turns of the loop), ``wait`` and ``big``."""
+    """Answers ``echo``, ``slow`` and ``put`` (after some turns of the loop), ``wait``, ``big``."""
 
-    UNORDERED = UNORDERED
+    SIDE_BY_SIDE: ClassVar = frozenset({"put"})
+    UNORDERED: ClassVar = frozenset({"wait"})
 
     def __init__(self) -> None:
         self.ran: list[Any] = []
@@ -59,6 +58,11 @@ class Recorder:
                 for _ in range(params["turns"]):
                     await asyncio.sleep(0)
                 self.ran.append(params["value"])
+                return params
+            case "put":  # recorded at once, then on its way
+                self.ran.append(params["value"])
+                for _ in range(params["turns"]):
+                    await asyncio.sleep(0)
                 return params
             case "wait":
                 await self.released.wait()

@@ -117,6 +117,28 @@ async def test_requests_run_in_the_order_of_their_arrival(peer: Peer, recorder: 
     assert recorder.ran == list(range(20))
 
 
+async def test_side_by_side_requests_begin_in_order_and_run_together(
+    peer: Peer, recorder: Recorder
+) -> None:
+    peer.write(*(request(n, "put", value=n, turns=100 - n) for n in range(50)))
+    answers = [(await peer.line())["id"] for _ in range(50)]
+    assert recorder.ran == list(range(50))
+    assert recorder.most_at_work > 1
+    assert sorted(answers) == list(range(50))
+
+
+async def test_side_by_side_requests_overtake_nothing_else(peer: Peer, recorder: Recorder) -> None:
+    requests = [
+        request(n, "slow" if n % 3 == 0 else "put", value=n, turns=n % 7) for n in range(60)
+    ]
+    for each in requests:  # arriving one by one: some find a turn just given
+        peer.write(each)
+        await asyncio.sleep(0)
+    for _ in requests:
+        await peer.line()
+    assert recorder.ran == list(range(60))
+
+
 async def test_a_long_wait_holds_up_nothing(peer: Peer, recorder: Recorder) -> None:
     peer.write(request(1, "wait"), request(2, "echo"))
     assert (await peer.line())["id"] == 2
