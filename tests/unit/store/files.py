@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from p2pchat.crypto.secret import Secret
@@ -67,3 +68,37 @@ def numbers(records: list[MessageRecord]) -> list[int]:
 def new_contact(transaction: Transaction) -> int:
     """Store Bob; a unit of work."""
     return transaction.put_contact(contact()).contact_id
+
+
+def adds(record: MessageRecord) -> Callable[[Transaction], MessageRecord | None]:
+    """Return a unit that adds a message."""
+    return lambda transaction: transaction.add_message(record)
+
+
+def sets(key: str, value: str) -> Callable[[Transaction], None]:
+    """Return a unit that writes a setting."""
+    return lambda transaction: transaction.put_setting(key, value)
+
+
+def gets(key: str) -> Callable[[Transaction], str | None]:
+    """Return a unit that reads a setting."""
+    return lambda transaction: transaction.get_setting(key)
+
+
+def puts(record: ContactRecord) -> Callable[[Transaction], ContactRecord]:
+    """Return a unit that stores a contact."""
+    return lambda transaction: transaction.put_contact(record)
+
+
+def moves(contact_id: int, number: int, state: DeliveryState) -> Callable[[Transaction], None]:
+    """Return a unit that sets the state of one message."""
+    return lambda transaction: transaction.set_message_state(
+        contact_id, [message_id(number)], state
+    )
+
+
+def looks(
+    contact_id: int, *, search: str | None = None, limit: int = 100
+) -> Callable[[Transaction], list[MessageRecord]]:
+    """Return a unit that reads messages."""
+    return lambda transaction: transaction.messages(contact_id, search=search, limit=limit)

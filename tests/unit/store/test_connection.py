@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -92,7 +93,7 @@ def test_a_library_that_ignores_the_key_is_refused(
     """A build that keeps ``mc_version`` but does not know the pragma answers nothing."""
 
     class Deaf(apsw.Connection):
-        def pragma(self, name: str, *args: object, **kwargs: object) -> object:
+        def pragma(self, name: str, *args: Any, **kwargs: Any) -> Any:
             return None if name in ("cipher", "key") else super().pragma(name, *args, **kwargs)
 
     monkeypatch.setattr(apsw, "Connection", Deaf)

@@ -22,10 +22,13 @@ from tests.unit.store.files import (
     IDENTITY,
     contact,
     incoming,
+    looks,
     message_id,
+    moves,
     new_contact,
     numbers,
     outgoing,
+    puts,
 )
 
 
@@ -71,7 +74,7 @@ async def test_a_contact_is_read_back_whole(store: Database) -> None:
 
 async def test_contacts_come_by_name_regardless_of_case(store: Database) -> None:
     for name in ("bob", "Cleo", "ada"):
-        await store.write(lambda t, name=name: t.put_contact(contact(name)))
+        await store.write(puts(contact(name)))
     assert [c.name for c in await store.read(lambda t: t.contacts())] == ["ada", "bob", "Cleo"]
 
 
@@ -184,7 +187,7 @@ async def test_history_refuses_what_it_cannot_mean(store: Database) -> None:
     bob = await store.write(new_contact)
     for limit in (0, -1):
         with pytest.raises(UsageError, match="at least one"):
-            await store.read(lambda t, limit=limit: t.messages(bob, limit=limit))
+            await store.read(looks(bob, limit=limit))
     with pytest.raises(UsageError, match="no such message"):
         await store.read(lambda t: t.messages(bob, before=message_id(5)))
 
@@ -246,12 +249,12 @@ async def test_a_delivered_message_never_becomes_undelivered(
     bob = await store.write(new_contact)
     await store.write(lambda t: t.add_message(outgoing(bob, 1)))
     for state in (DeliveryState.DELIVERED, late):
-        await store.write(lambda t, s=state: t.set_message_state(bob, [message_id(1)], s))
+        await store.write(moves(bob, 1, state))
     found = await store.read(lambda t: t.message(bob, message_id(1)))
     assert found is not None
     assert found.state is DeliveryState.DELIVERED
     for state in (DeliveryState.READ, DeliveryState.DELIVERED, late):
-        await store.write(lambda t, s=state: t.set_message_state(bob, [message_id(1)], s))
+        await store.write(moves(bob, 1, state))
     found = await store.read(lambda t: t.message(bob, message_id(1)))
     assert found is not None
     assert found.state is DeliveryState.READ
