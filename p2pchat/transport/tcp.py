@@ -179,7 +179,11 @@ class TcpStream(BufferedStream, asyncio.BufferedProtocol):
         """Shut down our direction after what was written."""
         if not self._closed:
             self._closed = True
-            self._transport.write_eof()
+            try:
+                self._transport.write_eof()
+            except OSError:
+                # The peer has reset the connection and the event loop has not said so yet.
+                self._transport.abort()
 
     def close(self) -> None:
         """Flush, then close."""

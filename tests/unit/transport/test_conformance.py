@@ -293,3 +293,13 @@ async def test_streams_outlive_their_listener(ground: Ground) -> None:
     await ground.listener.aclose()
     here.write(b"still here")
     assert await read_exactly(there, 10) == b"still here"
+
+
+async def test_ending_a_stream_that_the_peer_has_reset_is_no_error(ground: Ground) -> None:
+    here, there = await ground.pair()
+    here.write(b"never read")
+    await here.drain()
+    there.abort()
+    await there.wait_closed()
+    here.write_eof()  # before this side's event loop has heard of the reset
+    assert await here.read() == b""
