@@ -219,6 +219,11 @@ def test_a_second_holder_is_refused_before_it_spends_a_second_on_the_passphrase(
     open_profile(profile, unlock=UNLOCK).close()
 
 
+def folder_instead(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
 DAMAGES: list[tuple[str, Callable[[Path], object], type[P2PChatError], str]] = [
     ("no key", lambda p: (p / "key").unlink(), DamagedStoreError, "key file is not"),
     ("no database", lambda p: (p / "chat.db").unlink(), DamagedStoreError, "missing"),
@@ -228,7 +233,7 @@ DAMAGES: list[tuple[str, Callable[[Path], object], type[P2PChatError], str]] = [
     ("text", lambda p: (p / "chat.db").write_text("hello"), DamagedStoreError, "key file"),
     (
         "folder as key",
-        lambda p: (p / "key").rename(p / "away") and (p / "key").mkdir(),
+        lambda p: folder_instead(p / "key"),
         StoreError,
         "cannot",
     ),
