@@ -36,9 +36,9 @@ from p2pchat.session.negotiation import (
     SUITE_XX,
     Choice,
     Offer,
+    Preamble,
     choose,
     decode_offer,
-    decode_preamble,
     encode_offer,
     encode_preamble,
 )
@@ -137,17 +137,16 @@ class Authentication:
         self._start_noise(preamble)
         return preamble, self._engine.write_message()
 
-    def read_preamble(self, encoded: bytes) -> None:
+    def read_preamble(self, preamble: Preamble) -> None:
         """As responder: negotiate (R-4.3.1 to R-4.3.3).
 
         Raises:
-            ProtocolError: Malformed, or nothing in common.
+            ProtocolError: Nothing in common, or not the best of it.
         """
-        preamble = decode_preamble(encoded)
         self._choice = choose(self._config.offer, preamble.offer)
         self._suite = preamble.suite
         self._check_choice(self._choice)
-        self._start_noise(encoded)
+        self._start_noise(preamble.encoded)
 
     def read_message_1(self, message: bytes) -> bytes:
         """As responder: read ``e``, return message 2 with our payload (R-5.3.2).
@@ -192,6 +191,16 @@ class Authentication:
         payload = convert(_content(self._engine.read_message(message)), _InitiatorPayload)
         self._check_peer(payload.cert)
         return self._finish()
+
+    def refusal_cipher(self) -> CipherState | None:
+        """Return what encrypts a refusal, if the initiator reads nothing else any more.
+
+        Who has sent message 3 is in the transport phase: a REFUSE in the clear would look to it
+        like a forged frame, and it would never learn that, say, its certificate has expired.
+        """
+        if self._initiator or self._noise is None or not self._noise.is_complete:
+            return None
+        return self._noise.split().send
 
     @property
     def _engine(self) -> HandshakeState:

@@ -14,9 +14,11 @@ from __future__ import annotations
 from collections import deque
 
 from p2pchat.constants import (
+    FRAME_PREFIX_LEN,
     HANDSHAKE_TIMEOUT_S,
     KEEPALIVE_INTERVAL_S,
     KEEPALIVE_TIMEOUT_S,
+    NOISE_MESSAGE_MAX_BYTES,
 )
 from p2pchat.crypto.secret import Rng
 from p2pchat.errors import (
@@ -49,6 +51,7 @@ from p2pchat.session.frames import (
     encode_refusal,
 )
 from p2pchat.session.greeting import Greeting, decode_greeting
+from p2pchat.session.negotiation import decode_preamble
 from p2pchat.session.outgoing import INDEX_LEN, Outgoing
 from p2pchat.session.states import TRANSITIONS, State, Trigger
 
@@ -203,13 +206,17 @@ class Connection:
     def _parse_one(self) -> bool:
         """Handle one preamble or frame; False if there is none to handle."""
         if self._state is State.AUTHENTICATED:
+            # Nobody may send more than a greeting before ours, so this much is no honest peer's.
+            if len(self._incoming) > FRAME_PREFIX_LEN + NOISE_MESSAGE_MAX_BYTES:
+                raise ProtocolError("the peer does not wait for us", ErrorCode.LIMIT_EXCEEDED)
             return False
         if self._state is State.AWAIT_PREAMBLE:
-            preamble = self._incoming.take_preamble()
-            if preamble is not None:
-                following = self._following(Trigger.PREAMBLE)
+            encoded = self._incoming.take_preamble()
+            if encoded is not None:
+                preamble = decode_preamble(encoded)
+                # Valid, so from here on the peer is told why it is refused (R-4.3.2, R-4.4.3).
+                self._state = self._following(Trigger.PREAMBLE)
                 self._authentication.read_preamble(preamble)
-                self._state = following
                 return True
         else:
             frame = self._incoming.take_frame()
@@ -356,13 +363,18 @@ class Connection:
     def _say_goodbye(self, code: ErrorCode) -> None:
         if self._peer is not None:
             self._outgoing.goodbye(code)
+        elif (cipher := self._authentication.refusal_cipher()) is not None:
+            self._outgoing.start_transport(cipher)
+            self._outgoing.goodbye(code)
         elif self._state is not State.AWAIT_PREAMBLE:
-            # Whoever has not even sent our preamble is told nothing at all.
+            # Whoever has not even sent our preamble is told nothing at all (R-4.4.3).
             self._outgoing.clear_bytes(encode_refusal(code))
 
     def _finish(self, code: ErrorCode, *, by_peer: bool, clean: bool, reason: str) -> None:
         self._state = State.CLOSED
         self._incoming.clear()
+        if by_peer:
+            self._outgoing.discard()
         self._events.append(ConnectionClosed(code, by_peer, clean, reason))
 
     def _crypto_code(self) -> ErrorCode:

@@ -154,9 +154,11 @@ class Conversation:
         """Collect an envelope's parts and open it; None while parts or news are missing.
 
         Raises:
-            ProtocolError: Too large, a gap, or malformed content.
+            ProtocolError: An empty part, too large, a gap, or malformed content.
             DecryptionError: The envelope does not authenticate.
         """
+        if not body:  # parts are bounded by their size alone, so each must have one
+            raise ProtocolError("a part of an envelope is empty")
         self._parts_size += len(body)
         delivery.check_envelope_size(self._parts_size - INDEX_LEN)
         self._parts.append(body)

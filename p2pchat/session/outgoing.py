@@ -29,6 +29,7 @@ class Outgoing:
         self._committed = 0
         self._pong: bytes | None = None
         self._receipt: int | None = None
+        self._goodbye: ErrorCode | None = None
         self._cipher: CipherState | None = None
 
     def clear_bytes(self, data: bytes) -> None:
@@ -66,12 +67,23 @@ class Outgoing:
             self._receipt = self._receipts.popleft()[1]
 
     def goodbye(self, code: ErrorCode) -> None:
-        """Drop everything that waits and end with an authenticated CLOSE."""
+        """End with an authenticated CLOSE (R-7.5.1).
+
+        What is stored already is still acknowledged before it; all else that waits is dropped.
+        """
         self._control.clear()
         self._session.clear()
         self._receipts.clear()
         self._pong = None
-        self._control.append((Kind.CLOSE, code.to_bytes(2, "big")))
+        self._goodbye = code
+
+    def discard(self) -> None:
+        """Drop everything: the peer is gone or listens no more."""
+        self._clear.clear()
+        self._control.clear()
+        self._session.clear()
+        self._receipts.clear()
+        self._pong = self._receipt = None
 
     def take(self) -> bytes:
         """Return the bytes that may leave now."""
@@ -88,6 +100,9 @@ class Outgoing:
                 self._receipt = None
             while self._session and self._session[0][0] <= self._committed:
                 parts += self._seal_envelope(self._session.popleft()[1])
+            if self._goodbye is not None:
+                parts.append(self._seal(Kind.CLOSE, self._goodbye.to_bytes(2, "big")))
+                self._goodbye = None
         return b"".join(parts)
 
     def _seal_envelope(self, envelope: Envelope) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 from p2pchat.crypto import x25519
 from p2pchat.crypto.secret import Rng
@@ -15,6 +16,9 @@ from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session, encode_session
 from p2pchat.session.events import Attach, Command, Event, SessionChanged, SessionStarted
 from p2pchat.session.negotiation import OUR_OFFER, Offer
+
+if TYPE_CHECKING:
+    from p2pchat.session.frames import Kind
 
 NOW_MS = 1_790_000_000_000
 """A wall clock for tests: September 2026."""
@@ -166,6 +170,22 @@ class Pair:
     def command(self, peer: Peer, command: Command) -> list[Event]:
         peer.connection.send(command, now=self.now)
         return peer.drain()
+
+
+def forge(sender: Peer, kind: int, body: bytes = b"") -> bytes:
+    """Return a frame that ``sender``'s own program would not send now, under its real keys."""
+    sender.connection._outgoing.control(cast("Kind", kind), body)
+    return sender.connection.data_to_send()
+
+
+def frames_of(data: bytes) -> list[bytes]:
+    """Cut a stream of frames, as anybody on the path can: the lengths are in the clear."""
+    frames = []
+    while data:
+        end = 2 + int.from_bytes(data[:2], "big")
+        frames.append(data[:end])
+        data = data[end:]
+    return frames
 
 
 def open_pair(a: str = "alice", b: str = "bob") -> Pair:
