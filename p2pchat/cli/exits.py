@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from p2pchat.errors import (
+    DamagedStateError,
     DamagedStoreError,
     IdentityError,
     LockedError,
@@ -37,6 +38,7 @@ _ERRORS: Final[tuple[tuple[type[P2PChatError], ExitCode], ...]] = (
     (UnreachableError, ExitCode.UNREACHABLE),
     (TrustError, ExitCode.TRUST),
     (DamagedStoreError, ExitCode.DAMAGED),
+    (DamagedStateError, ExitCode.DAMAGED),
     (UsageError, ExitCode.USAGE),
     (IdentityError, ExitCode.USAGE),
 )

@@ -10,6 +10,7 @@ from typing import Final
 
 from p2pchat.errors import (
     ContactError,
+    DamagedStateError,
     DamagedStoreError,
     IdentityError,
     LockedError,
@@ -35,6 +36,7 @@ _TABLE: Final[tuple[tuple[type[P2PChatError], RpcCode, str], ...]] = (
     (UsageError, RpcCode.INVALID_PARAMS, ""),
     (IdentityError, RpcCode.INVALID_PARAMS, ""),
     (DamagedStoreError, RpcCode.FAILED, DAMAGED),
+    (DamagedStateError, RpcCode.FAILED, DAMAGED),
     (NoProfileError, RpcCode.FAILED, "no_profile"),
     (ProfileExistsError, RpcCode.FAILED, "profile_exists"),
     (ProfileInUseError, RpcCode.FAILED, "profile_in_use"),
