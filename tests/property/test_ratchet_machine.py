@@ -305,7 +305,7 @@ class RatchetMachine(RuleBasedStateMachine):
 
 
 class SmallLimitsMachine(RatchetMachine):
-    limits = Limits(skip=6, stored=9, chains=3, messages=14)
+    limits = Limits(skip=6, stored=9, chains=3, messages=6)
 
 
 def configured(machine: type[RatchetMachine], examples: int) -> Any:
