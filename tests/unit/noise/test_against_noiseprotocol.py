@@ -12,9 +12,13 @@ import pytest
 from noise.connection import Keypair, NoiseConnection
 
 from p2pchat.crypto.secret import Secret, system_rng
+from p2pchat.errors import LocalProtocolError
+from p2pchat.noise import patterns
 from p2pchat.noise.handshake import HandshakeState
+from p2pchat.noise.patterns import Pattern, Token, parse_protocol_name
 from tests.unit.noise.pairs import STATIC_I, STATIC_R
 
+E, S = Token.E, Token.S
 PSK = bytes(range(32))
 NAMES = [
     f"Noise_{pattern}_25519_ChaChaPoly_{name}"
@@ -23,6 +27,10 @@ NAMES = [
         ["SHA256", "SHA512", "BLAKE2s", "BLAKE2b"],
     )
 ]
+
+
+def has_static(name: str, initiator: bool) -> bool:
+    return "_NN" not in name and not ("_NX" in name and initiator)
 
 
 class Peer:
@@ -37,7 +45,7 @@ class Peer:
             self._noise.set_as_responder()
         if "psk" in name:
             self._noise.set_psks(PSK)
-        if "NN" not in name:
+        if has_static(name, initiator):
             self._noise.set_keypair_from_private_bytes(Keypair.STATIC, own.private.reveal())
         if "KK" in name or ("IK" in name and initiator):
             self._noise.set_keypair_from_public_bytes(Keypair.REMOTE_STATIC, other.public)
@@ -76,7 +84,7 @@ def test_handshake_transport_and_rekey(name: str, initiator: bool) -> None:
         initiator=initiator,
         prologue=b"prologue",
         rng=system_rng,
-        s=own,
+        s=own if has_static(name, initiator) else None,
         rs=other.public if knows_peer else None,
         psks=[Secret(PSK)] if "psk" in name else [],
     )
@@ -95,3 +103,34 @@ def test_handshake_transport_and_rekey(name: str, initiator: bool) -> None:
         split.send.rekey()
         split.receive.rekey()
         peer.rekey()
+
+
+ROWS = {
+    # IX sends s in clear: 32 bytes without a tag.
+    "IX": (
+        Pattern((), (), ((E, S), (E, Token.EE, Token.SE, S, Token.ES))),
+        [64, 96],
+    ),
+    # In NX only the responder has a static key.
+    "NX": (Pattern((), (), ((E,), (E, Token.EE, S, Token.ES))), [32, 96]),
+}
+
+
+@pytest.mark.parametrize("initiator", [True, False])
+@pytest.mark.parametrize("pattern", ROWS)
+def test_another_pattern_needs_no_more_than_a_row(
+    monkeypatch: pytest.MonkeyPatch, pattern: str, initiator: bool
+) -> None:
+    """R-5.1.1: patterns of Noise §7.5 that no suite uses."""
+    row, overheads = ROWS[pattern]
+    monkeypatch.setattr(patterns, "_FUNDAMENTAL", {pattern: row})
+    name = f"Noise_{pattern}_25519_ChaChaPoly_SHA256"
+    try:
+        lengths = [message.overhead for message in parse_protocol_name(name).messages]
+        assert lengths == overheads
+        test_handshake_transport_and_rekey(name, initiator)
+        if has_static(name, initiator):
+            with pytest.raises(LocalProtocolError, match="needs our 's'"):
+                HandshakeState(name, initiator=initiator, rng=system_rng)
+    finally:
+        parse_protocol_name.cache_clear()
