@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, cast
 
 from p2pchat.crypto import x25519
 from p2pchat.crypto.secret import Rng
+from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import issue
 from p2pchat.identity.keys import IdentityKey, generate_identity
 from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session, encode_session
-from p2pchat.session.events import Attach, Command, Event, SessionChanged, SessionStarted
+from p2pchat.session.events import (
+    Attach,
+    Command,
+    ConnectionClosed,
+    Event,
+    PeerAuthenticated,
+    SessionChanged,
+    SessionStarted,
+)
 from p2pchat.session.negotiation import OUR_OFFER, Offer
 
 if TYPE_CHECKING:
@@ -195,3 +204,23 @@ def open_pair(a: str = "alice", b: str = "bob") -> Pair:
     assert pair.a.of(SessionStarted)
     assert pair.b.of(SessionStarted)
     return pair
+
+
+def closed(peer: Peer) -> ConnectionClosed:
+    [event] = peer.of(ConnectionClosed)
+    assert isinstance(event, ConnectionClosed)
+    return event
+
+
+def codes(pair: Pair) -> tuple[ErrorCode, ErrorCode]:
+    return closed(pair.a).code, closed(pair.b).code
+
+
+def authenticated(peer: Peer) -> PeerAuthenticated:
+    [event] = peer.of(PeerAuthenticated)
+    assert isinstance(event, PeerAuthenticated)
+    return event
+
+
+def pair_of(alice: ConnectionConfig | None = None, bob: ConnectionConfig | None = None) -> Pair:
+    return Pair(person("alice"), person("bob"), dialler_config=alice, listener_config=bob)

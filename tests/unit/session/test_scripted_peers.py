@@ -1,0 +1,130 @@
+"""Handshake payloads that no honest program sends (protocol.md §5.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from p2pchat.errors import ErrorCode
+from p2pchat.session.codec import encode_map
+from p2pchat.session.events import Attach
+from p2pchat.session.frames import (
+    Kind,
+    pad_payload,
+)
+from p2pchat.session.negotiation import Offer, encode_offer
+from tests.support.pairs import (
+    authenticated,
+    closed,
+    person,
+)
+from tests.support.scripted import Script, payload_of, speak
+
+
+@pytest.mark.parametrize("initiator", [False, True])
+def test_the_script_is_believed_while_it_is_honest(initiator: bool) -> None:
+    script = speak(initiator=initiator, payload=payload_of(initiator))
+    assert authenticated(script.peer).identity == script.me.identity.public
+
+
+@pytest.mark.parametrize("initiator", [False, True])
+def test_later_fields_and_longer_padding_are_fine(initiator: bool) -> None:
+    """R-9.1.4, R-5.3.1."""
+    later = payload_of(initiator, later=[1]) + bytes(512)
+    assert authenticated(speak(initiator=initiator, payload=later).peer)
+
+
+@pytest.mark.parametrize("initiator", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"cert": ...},
+        {"cert": b""},
+        {"cert": bytes(148)},
+        {"cert": bytes(150)},
+        {"cert": "x" * 149},
+        {"!later": 1},
+        {"later": bytes(2048)},
+    ],
+    ids=str,
+)
+def test_a_payload_out_of_form(initiator: bool, changes: dict[str, Any]) -> None:
+    """R-5.3.1, R-9.1.3, R-9.1.4."""
+    script = speak(initiator=initiator, payload=payload_of(initiator, **changes))
+    assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"offer": ...},
+        {"offer": b""},
+        {"offer": bytes(513)},
+        {"offer": encode_offer(Offer(((1, 0),), (2, 1)))},
+        {"ratchet": ...},
+        {"ratchet": bytes(31)},
+        {"ratchet": bytes(33)},
+    ],
+    ids=str,
+)
+def test_a_responders_payload_out_of_form(changes: dict[str, Any]) -> None:
+    """R-5.3.1, R-4.2.3."""
+    script = speak(initiator=False, payload=payload_of(False, **changes))
+    assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
+
+
+@pytest.mark.parametrize("initiator", [False, True])
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        bytes(511),
+        bytes(512),
+        pad_payload(b"\x90"),
+        pad_payload(b"\xc1"),
+        b"\xff\xff" + bytes(510),
+        bytes(511) + b"\x01",
+    ],
+    ids=["empty", "511", "no content", "an array", "not msgpack", "length", "padding"],
+)
+def test_a_payload_that_is_not_one(initiator: bool, payload: bytes) -> None:
+    """R-5.3.1."""
+    script = speak(initiator=initiator, payload=payload)
+    assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
+
+
+def test_a_first_message_that_says_something() -> None:
+    """R-5.3.2: it would be in the clear and could be replayed."""
+    script = Script(initiator=True)
+    script.deliver(script.preamble)
+    script.say(b"hello")
+    assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
+
+
+def test_every_single_bit_of_a_certificate_counts() -> None:
+    """R-5.4.1."""
+    good = person("bob").config().certificate.encoded
+    for place in range(0, len(good), 4):
+        spoilt = bytearray(good)
+        spoilt[place] ^= 0x10
+        script = speak(initiator=False, payload=payload_of(False, cert=bytes(spoilt)))
+        assert closed(script.peer).code is ErrorCode.CERTIFICATE_INVALID
+
+
+@pytest.mark.parametrize("point", [bytes(32), b"\x01" + bytes(31)])
+def test_a_ratchet_key_of_low_order_makes_no_session(point: bytes) -> None:
+    """R-2.2.1: the connection ends, and no exception escapes."""
+    script = speak(initiator=False, payload=payload_of(False, ratchet=point))
+    alice = script.peer
+    script.collect()
+    script.read()
+    hello = encode_map({"accepted": True})
+    alice.connection.send(Attach(True, "alice"), now=0.0)
+    cipher = script.engine.split().send
+    for kind, body in ((Kind.HELLO, hello), (Kind.RESET, b"")):
+        inner = bytes([kind]) + len(body).to_bytes(2, "big") + body
+        sealed = cipher.encrypt_with_ad(b"", inner.ljust(256, b"\x00"))
+        script.deliver(len(sealed).to_bytes(2, "big") + sealed)
+    assert not closed(alice).clean
+    assert not alice.connection.is_open
