@@ -6,6 +6,7 @@ so a handle never means two contacts.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
@@ -25,10 +26,15 @@ _NOTE_KEY: Final = "contact.{}.note"
 
 
 class PeerBook:
-    """The contacts, by identity and by name."""
+    """The contacts, by identity and by name.
+
+    Attributes:
+        adding: Held from looking whether an identity is known until it is added.
+    """
 
     def __init__(self, env: Environment) -> None:
         self._env = env
+        self.adding = asyncio.Lock()
         self._peers: dict[int, Peer] = {}
 
     def __iter__(self) -> Iterator[Peer]:

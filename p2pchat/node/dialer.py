@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from p2pchat.errors import ErrorCode, UnknownContactError, UnreachableError
@@ -21,7 +22,6 @@ from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
 from p2pchat.node.presence import Absence, Reason
 from p2pchat.node.reception import Reception
-from p2pchat.node.tasks import Signal
 
 STAGGER_S: Final = 0.3
 """Head start of one address before the next is tried too."""
@@ -48,7 +48,9 @@ class Dialer:
     def start(self, peer: Peer) -> None:
         """Seek this contact from now on, until it is removed."""
         if self._env.dials:
-            self._env.supervisor.spawn(self._keep_connected(peer), f"dial {peer.contact_id}")
+            self._env.supervisor.spawn(
+                lambda: self._keep_connected(peer), f"dial {peer.contact_id}"
+            )
 
     async def _keep_connected(self, peer: Peer) -> None:
         while not peer.removed:
@@ -86,7 +88,7 @@ class Dialer:
     async def _wrong_identity(self, peer: Peer, presented: bytes) -> None:
         """Somebody else answered: a known contact has moved there, or the key has changed."""
         known = self._book.by_identity(presented) is not None
-        if known or presented == self._env.credentials.identity:
+        if known or presented in peer.dismissed or presented == self._env.credentials.identity:
             return
         try:
             await peer.update(
@@ -97,13 +99,17 @@ class Dialer:
 
 
 class Race:
-    """One round over all addresses of one contact."""
+    """One round over all addresses of one contact.
+
+    It is over, too, as soon as the contact has connected to us: an attempt that has not proven
+    itself by then is broken off before its last handshake message, so the contact never counts it.
+    """
 
     def __init__(self, env: Environment, reception: Reception, peer: Peer) -> None:
         self._env = env
         self._reception = reception
         self._peer = peer
-        self._changed = Signal()
+        self._changed = peer.dial
         self._failures: list[Failure] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._won = False
@@ -113,7 +119,7 @@ class Race:
         clock = self._env.clock
         try:
             for address in self._peer.record.addresses:
-                task = self._env.supervisor.spawn(self._attempt(address), f"try {address}")
+                task = self._env.supervisor.spawn(partial(self._attempt, address), f"try {address}")
                 if task is None:
                     return []
                 self._tasks.append(task)

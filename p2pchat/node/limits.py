@@ -66,10 +66,15 @@ class AcceptGate:
         """Connections that have not authenticated yet."""
         return self._half_open_total
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one must leave before another may enter."""
+        return self._half_open_total >= HALF_OPEN_MAX
+
     def enter(self, peer_address: str, now: float) -> Ticket | None:
-        """Admit a connection, or None: too many, or too fast."""
+        """Admit a connection, or None: too many, or too fast from there."""
         source = source_of(peer_address)
-        if self._half_open_total >= HALF_OPEN_MAX:
+        if self.is_full:
             return None
         if self._half_open.get(source, 0) >= HALF_OPEN_MAX_PER_ADDRESS:
             return None

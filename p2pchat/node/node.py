@@ -62,8 +62,8 @@ __all__ = ["Node", "Subscription"]
 
 GOODBYE_S: Final = 3.0
 """How long ``stop`` waits for peers to answer our goodbye."""
-MESSAGES_MAX: Final = 1000
-"""In one answer of ``messages``; more is fetched page by page."""
+MESSAGES_MAX: Final = 10_000
+"""In one answer of ``messages``; more is fetched page by page. A local client alone can ask."""
 
 
 class Node:
@@ -190,19 +190,20 @@ class Node:
         chosen = None if name is None else check_name(name)
         if clean_line(note, NOTE_MAX_CHARS) != note:
             raise UsageError(f"a note is one line of at most {NOTE_MAX_CHARS} characters")
-        peer = self._book.by_identity(parsed.identity)
-        if peer is None:
-            record = ContactRecord(
-                contact_id=0,
-                name=chosen or self._name_in_link(parsed),
-                pin=Pin(parsed.identity, Trust.UNVERIFIED),
-                addresses=parsed.addresses,
-                added_at_ms=self._env.clock.wall_ms(),
-            )
-            peer = await self._book.add(record, note, unique=chosen is None)
-            self._reception.turn_away_stranger(parsed.identity)
-            self._dialer.start(peer)
-            return peer.view()
+        async with self._book.adding:
+            peer = self._book.by_identity(parsed.identity)
+            if peer is None:
+                record = ContactRecord(
+                    contact_id=0,
+                    name=chosen or self._name_in_link(parsed),
+                    pin=Pin(parsed.identity, Trust.UNVERIFIED),
+                    addresses=parsed.addresses,
+                    added_at_ms=self._env.clock.wall_ms(),
+                )
+                peer = await self._book.add(record, note, unique=chosen is None)
+                self._reception.turn_away_stranger(parsed.identity)
+                self._dialer.start(peer)
+                return peer.view()
         if peer.record.pin.trust is Trust.BLOCKED:
             raise TrustError(f"{peer.record.name} is blocked; accept the contact first")
         was_request = peer.record.pin.trust is Trust.REQUEST
@@ -252,8 +253,13 @@ class Node:
         self._wake(peer)
 
     async def keep(self, contact: str) -> None:
-        """Keep the pinned key and dismiss the one that appeared instead."""
+        """Keep the pinned key and dismiss the one that appeared instead.
+
+        The dismissed key changes nothing again until the node is restarted, wherever it answers.
+        """
         peer = self._book.find(contact)
+        if peer.record.pin.offered is not None:
+            peer.dismissed.add(peer.record.pin.offered)
         await peer.update(lambda record: replace(record, pin=trust.on_keep(record.pin)))
         self._wake(peer)
 

@@ -64,6 +64,7 @@ class Peer:
         note: What our first request says; empty once the contact has accepted us.
         resets: Sessions made anew within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
+        dismissed: Keys that appeared in this one's place and that the person decided against.
         dial: Wakes the dialling task: something changed, or the person asks.
     """
 
@@ -81,6 +82,7 @@ class Peer:
             env.rng, first_s=env.config.retry_first_s, longest_s=env.config.retry_max_s
         )
         self.dial = Signal()
+        self.dismissed: set[bytes] = set()
         self.removed = False
         self._shown: object = self._essence()
 

@@ -62,7 +62,15 @@ class Reception:
     # --- making links ---------------------------------------------------------------------------
 
     def accept(self, stream: Stream) -> None:
-        """Serve an incoming stream, or drop it at once if there are too many."""
+        """Serve an incoming stream, or drop it at once if there are too many from there.
+
+        If there are too many in all, the one that has dawdled longest goes: an honest handshake
+        takes a few round trips, so a flood of slow connections does not lock the others out.
+        """
+        if self._gate.is_full:
+            dawdler = next(iter(self._tickets))
+            self._leave(dawdler)
+            dawdler.abort()
         ticket = self._gate.enter(stream.peer_address, self._env.clock.monotonic())
         if ticket is None:
             stream.abort()
@@ -95,7 +103,7 @@ class Reception:
         )
 
     def _start(self, link: Link) -> None:
-        task = self._env.supervisor.spawn(link.run(), f"link {link.address}")
+        task = self._env.supervisor.spawn(link.run, f"link {link.address}")
         if task is None:
             link.abort()
             self._leave(link)
@@ -106,6 +114,7 @@ class Reception:
     def _gone(self, link: Link) -> None:
         self._links.pop(link, None)
         self._leave(link)
+        link.abort()  # for a task that was cancelled before it began
 
     async def close_all(self, grace_s: float) -> None:
         """Say goodbye on all connections and wait for their ends, ``grace_s`` at most."""
@@ -223,9 +232,6 @@ class Reception:
         identity = link.peer_identity
         if identity is None or self._strangers.get(identity) is not link or not event.accepted:
             return
-        if self._book.by_identity(identity) is not None:  # added by the person this very moment
-            link.close(ErrorCode.NORMAL, "the contact was changed meanwhile")
-            return
         record = ContactRecord(
             contact_id=0,
             name=name_of_stranger(event.name, identity),
@@ -233,8 +239,13 @@ class Reception:
             note=event.note or "",
             added_at_ms=self._env.clock.wall_ms(),
         )
-        peer = await self._book.add(record, unique=True)
-        del self._strangers[identity]
+        async with self._book.adding:
+            if self._book.by_identity(identity) is not None:
+                # The person has added them this very moment: they come back as a contact.
+                link.close(ErrorCode.NORMAL, "the contact was changed meanwhile")
+                return
+            peer = await self._book.add(record, unique=True)
+        self._strangers.pop(identity, None)
         peer.link, link.peer = link, peer
         if self._env.hub.is_heard:
             self._env.hub.publish(ContactRequested(peer.view()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from p2pchat.node.clock import Clock, deadline
@@ -34,10 +34,11 @@ class Supervisor:
         self._holder = asyncio.get_running_loop().create_task(self._hold(ready))
         await ready.wait()
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
-        """Run ``work`` as a task of the group; after ``aclose`` it is not run at all."""
+    def spawn(
+        self, work: Callable[[], Coroutine[Any, Any, None]], name: str
+    ) -> asyncio.Task[None] | None:
+        """Run ``work()`` as a task of the group; after ``aclose`` it is not run at all."""
         if self._group is None or self._release.is_set():
-            work.close()
             return None
         task = self._group.create_task(_guarded(work, name), name=name)
         self._tasks.add(task)
@@ -58,9 +59,9 @@ class Supervisor:
             await self._release.wait()
 
 
-async def _guarded(work: Coroutine[Any, Any, None], name: str) -> None:
+async def _guarded(work: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
     try:
-        await work
+        await work()
     except Exception as error:  # noqa: BLE001 - the last border: a fault ends its own task only
         # The kind of error and the place, but not its text, which may quote what a peer sent.
         last = error.__traceback__

@@ -25,10 +25,8 @@ from tests.support.node_world import (
 
 @pytest.fixture(params=["memory", "tcp"])
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
-    if request.param == "memory":
-        world = memory_world(tmp_path)
-    else:
-        world = World(tmp_path, network=None)
+    in_memory = request.param == "memory"
+    world = memory_world(tmp_path) if in_memory else World(tmp_path, network=None)
     yield world
     await world.close()
 

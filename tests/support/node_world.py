@@ -17,12 +17,13 @@ from p2pchat.node.clock import Clock, SystemClock
 from p2pchat.node.node import Node, Subscription
 from p2pchat.node.views import ContactView, MessageArrived, MessageView, NodeEvent
 from p2pchat.store.open import OpenProfile, PassphraseUnlock, create_profile, open_profile
+from p2pchat.store.ports import Store
 from p2pchat.transport.base import Transport
 from p2pchat.transport.memory import Faults, MemoryNetwork
 from p2pchat.transport.tcp import TcpTransport
 from tests.support.net_random import seeded_rng
 
-DEADLINE_S = 30.0
+DEADLINE_S = 10.0
 UNLOCK = PassphraseUnlock(Secret(b"correct horse"))
 QUICK = Config(retry_first_s=0.1, retry_max_s=0.2)
 
@@ -62,7 +63,13 @@ class Person:
         """The texts announced, in the order of their arrival."""
         return [event.message.text for event in self.events if isinstance(event, MessageArrived)]
 
-    async def start(self, *, listen: bool = True, dial: bool = True) -> Node:
+    async def start(
+        self,
+        *,
+        listen: bool = True,
+        dial: bool = True,
+        wrap_store: Callable[[Store], Store] | None = None,
+    ) -> Node:
         profile = self._profile or open_profile(self.path, unlock=UNLOCK)
         self._profile = None
         self._node = Node(
@@ -72,6 +79,8 @@ class Person:
             clock=self.world.clock,
             transport=self.world.transport(self.name),
         )
+        if wrap_store is not None:
+            self._node._env.store = wrap_store(self._node._env.store)
         self._subscription = self._node.subscribe()
         await self._node.start([self.listen] if listen else [], dial=dial)
         if listen:
@@ -174,7 +183,7 @@ async def introduce(one: Person, other: Person) -> None:
 async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
     """Wait until something is true; looks again after each turn of the event loop."""
     async with asyncio.timeout(deadline_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  # anything may be waited for, not one event
             await asyncio.sleep(0.001)
 
 

@@ -1,0 +1,35 @@
+"""A store whose disk refuses on demand, around a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from p2pchat.errors import StoreError
+from p2pchat.store.ports import Store, Transaction
+
+T = TypeVar("T")
+
+
+class FaultyStore:
+    """Passes everything on; while ``broken``, a write is lost and reported as failed."""
+
+    def __init__(self, inner: Store) -> None:
+        self._inner = inner
+        self.broken = False
+        self.refused = 0
+
+    def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        if not self.broken:
+            return self._inner.write(work)
+        self.refused += 1
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        future.set_exception(StoreError("the disk is full"))
+        return future
+
+    def read(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
+        return self._inner.read(work)
+
+    async def close(self) -> None:
+        await self._inner.close()
