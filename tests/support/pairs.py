@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from p2pchat.crypto import x25519
 from p2pchat.crypto.secret import Rng
@@ -28,6 +28,8 @@ from p2pchat.session.negotiation import OUR_OFFER, Offer
 
 if TYPE_CHECKING:
     from p2pchat.session.frames import Kind
+
+E = TypeVar("E")
 
 NOW_MS = 1_790_000_000_000
 """A wall clock for tests: September 2026."""
@@ -98,7 +100,7 @@ class Peer:
                 self.connection.committed(event.revision)
                 return
 
-    def of(self, kind: type[Event]) -> list[Event]:
+    def of(self, kind: type[E]) -> list[E]:
         return [event for event in self.events if isinstance(event, kind)]
 
     @property
