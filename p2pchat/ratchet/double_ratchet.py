@@ -54,7 +54,6 @@ def init_initiator(
     before = _initial_root(
         seed.root_key,
         ratchet_pair=None,
-        remote_key=remote_ratchet_key,
         sending_header_key=seed.header_key_initiator,
         receiving_header_key=seed.next_header_key,
         associated_data=associated_data,
@@ -79,7 +78,6 @@ def init_responder(
     root = _initial_root(
         seed.root_key,
         ratchet_pair=ratchet_pair,
-        remote_key=None,
         sending_header_key=seed.next_header_key,
         receiving_header_key=seed.header_key_initiator,
         associated_data=associated_data,
@@ -174,7 +172,6 @@ def _initial_root(
     root_key: Secret,
     *,
     ratchet_pair: KeyPair | None,
-    remote_key: bytes | None,
     sending_header_key: Secret,
     receiving_header_key: Secret,
     associated_data: bytes,
@@ -185,7 +182,7 @@ def _initial_root(
         associated_data=associated_data,
         root_key=root_key,
         ratchet_pair=ratchet_pair,
-        remote_key=remote_key,
+        remote_key=None,
         next_sending_header_key=HeaderKey(sending_header_key),
         next_receiving_header_key=HeaderKey(receiving_header_key),
         previous_sent=0,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from p2pchat.constants import (
@@ -45,6 +47,18 @@ class TestOutOfOrder:
         responder.receive(latest)
         responder.refuses(late[:-1] + bytes([late[-1] ^ 1]))
         assert responder.receive(late) == b"0"
+
+    def test_a_late_message_changes_nothing_else(self) -> None:
+        """It counts as one received, and our own sending chain goes on."""
+        initiator, responder = open_pair()
+        late, latest = initiator.send_many(2)
+        responder.receive(latest)
+        responder.send()
+        before = responder.state
+        responder.receive(late)
+        assert responder.state == replace(before, skipped=(), received=before.received + 1)
+        initiator.receive(responder.send(b"second"))
+        assert initiator.state.skipped_count == 1
 
     def test_across_a_dh_step(self) -> None:
         """The header's PN tells how many of the old chain are missing."""

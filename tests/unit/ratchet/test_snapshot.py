@@ -201,7 +201,26 @@ class TestDamagedSkippedKeys:
         self.refuses(self.FIRST, ">Q", 3, "out of order")
 
     def test_chain_that_should_be_gone(self) -> None:
-        self.refuses(COUNTS_AT + 4, ">Q", 7, "disagree|out of order")
+        """Four chains back is kept, five is not."""
+        initiator, responder = open_pair()
+        responder.receive(initiator.send_many(2)[1])
+        for _ in range(4):
+            initiator.receive(responder.send())
+            responder.receive(initiator.send())
+        snapshot = encode_state(responder.state)
+        assert decode_state(snapshot) == responder.state
+        chains = responder.state.root.chains_received
+        assert responder.state.skipped[0].ordinal == chains - 4
+        with pytest.raises(DamagedStateError, match="chains are out of order"):
+            decode_state(patched(snapshot, COUNTS_AT + 4, ">Q", chains + 1))
+
+    def test_oldest_possible_key(self) -> None:
+        """The very first message of a session can be a skipped one."""
+        initiator, responder = new_pair()
+        responder.receive(initiator.send_many(2)[1])
+        snapshot = encode_state(responder.state)
+        assert struct.unpack_from(">Q32xHIQ", snapshot, self.FIRST) == (1, 1, 0, 1)
+        assert decode_state(snapshot) == responder.state
 
     def test_header_key_of_the_current_chain(self) -> None:
         self.refuses(self.SECOND + 8, ">Q", 0, "header keys disagree")
