@@ -207,6 +207,7 @@ class TestDamagedSkippedKeys:
         for _ in range(4):
             initiator.receive(responder.send())
             responder.receive(initiator.send())
+        responder.receive(initiator.send())
         snapshot = encode_state(responder.state)
         assert decode_state(snapshot) == responder.state
         chains = responder.state.root.chains_received
