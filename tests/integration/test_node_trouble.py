@@ -178,7 +178,6 @@ async def test_new_sessions_are_limited_within_an_hour(tmp_path: Path) -> None:
         await until(lambda: "too often" in view_of(bob, "alice").offline_reason)
         assert len(restarts(bob)) == SESSION_RESETS_PER_HOUR
         clock.advance(3601)
-        alice.node.retry()
         await delivered(alice, "bob")
         assert (await bob.texts("alice"))[-1] == "one too many"
     finally:
@@ -375,9 +374,6 @@ async def test_a_peer_that_vanishes_is_known_within_45_seconds(tmp_path: Path) -
         assert "silent" in view_of(alice, "bob").offline_reason
         await until(lambda: not view_of(bob, "alice").online)
         world.network.heal()
-        for _ in range(5):
-            alice.node.retry()
-            clock.advance(1)
         await delivered(alice, "bob")
         assert await bob.texts("alice") == ["into the void"]
     finally:

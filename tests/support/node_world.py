@@ -21,6 +21,7 @@ from p2pchat.store.ports import Store
 from p2pchat.transport.base import Transport
 from p2pchat.transport.memory import Faults, MemoryNetwork
 from p2pchat.transport.tcp import TcpTransport
+from tests.support.net_clock import ManualClock
 from tests.support.net_random import seeded_rng
 
 DEADLINE_S = 10.0
@@ -180,15 +181,22 @@ async def introduce(one: Person, other: Person) -> None:
     await online(other, one.name)
 
 
-async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
-    """Wait until something is true; looks again after each turn of the event loop."""
+async def until(
+    condition: Callable[[], bool], *, clock: Clock | None = None, deadline_s: float = DEADLINE_S
+) -> None:
+    """Wait until something is true; looks again every millisecond.
+
+    With a manual ``clock``, ten milliseconds of its time pass at each look, so that back-offs end.
+    """
     async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110  # anything may be waited for, not one event
+        while not condition():
             await asyncio.sleep(0.001)
+            if isinstance(clock, ManualClock):
+                clock.advance(0.01)
 
 
 async def online(person: Person, contact: str) -> None:
-    await until(lambda: view_of(person, contact).online)
+    await until(lambda: view_of(person, contact).online, clock=person.world.clock)
 
 
 def view_of(person: Person, contact: str) -> ContactView:
@@ -198,7 +206,11 @@ def view_of(person: Person, contact: str) -> ContactView:
 
 async def delivered(person: Person, contact: str) -> None:
     """Wait until every message that ``person`` has sent to ``contact`` is delivered."""
-    async with asyncio.timeout(DEADLINE_S):
-        for view in await person.history(contact):
-            if view.direction == "out" and view.state != "delivered":
-                await person.node.wait_delivered(contact, view.message_id, DEADLINE_S)
+    for view in await person.history(contact):
+        if view.direction == "out" and view.state != "delivered":
+            async with asyncio.TaskGroup() as group:
+                forever = 1e9  # on the node's clock; ``until`` limits the real time
+                waiting = group.create_task(
+                    person.node.wait_delivered(contact, view.message_id, forever)
+                )
+                await until(waiting.done, clock=person.world.clock)
