@@ -122,7 +122,9 @@ def _zsh() -> str:
         specs = [_zsh_option(option) for option in _options(command)]
         specs += [_zsh_positional(argument) for argument in _positionals(command)]
         lines.append(f"        {command.name}) _arguments {' '.join(specs)} ;;")
-    lines += ["    esac", "}", 'compdef _p2pchat p2pchat 2>/dev/null || _p2pchat "$@"']
+    # Loaded by a first Tab it answers that one; sourced, it only announces itself.
+    lines += ["    esac", "}", "compdef _p2pchat p2pchat"]
+    lines.append('if [[ $funcstack[1] == _p2pchat ]]; then _p2pchat "$@"; fi')
     return "\n".join(lines) + "\n"
 
 

@@ -21,6 +21,7 @@ from p2pchat.cli.logs import log_to_stderr
 from p2pchat.cli.opening import profile_path
 from p2pchat.cli.unlock import unlock_for
 from p2pchat.errors import ProfileInUseError, UsageError
+from p2pchat.identity.link import parse_address
 from p2pchat.rpc.channels import PipeChannel
 from p2pchat.rpc.connection import serve
 from p2pchat.rpc.opening import PATIENCE_S, HeldProfile, is_served
@@ -49,6 +50,9 @@ def _listen(given: Sequence[str] | None) -> list[str] | None:
         if len(given) > 1:
             raise UsageError("--listen none stands alone: it means that nothing is accepted")
         return []
+    for address in given:
+        host, _, port = address.rpartition(":")
+        parse_address(f"{host}:1" if port == "0" else address)  # 0 is no peer's port
     return list(given)
 
 

@@ -24,7 +24,7 @@ from p2pchat.rpc.protocol import RpcCode, RpcError
 LIST_DEFAULT: Final = 50
 """Messages in a page when nothing is said: a screen and a half."""
 LIST_MAX: Final = MESSAGES_MAX
-"""Messages in one page, as the node allows; of the longest texts that is 64 MB."""
+"""Messages in one page, as the node allows: 640 MB of the longest texts, 2 MB of usual ones."""
 WAIT_MAX_S: Final = 24 * 3600.0
 """One ``message.wait``; whoever waits longer asks again."""
 
