@@ -1,0 +1,107 @@
+"""Names of contacts, message ids, our own certificate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from p2pchat.constants import CERTIFICATE_LIFETIME_MS, NAME_MAX_BYTES
+from p2pchat.crypto import x25519
+from p2pchat.errors import DamagedStoreError, UsageError
+from p2pchat.identity.certificate import issue, parse_and_verify
+from p2pchat.identity.keys import generate_identity, peer_id
+from p2pchat.node.book import _free_name, check_name, name_of_stranger
+from p2pchat.node.credentials import Credentials
+from p2pchat.node.messages import parse_message_id
+from p2pchat.store.ports import IdentityRecord
+from tests.support.net_random import seeded_rng
+
+NOW_MS = 1_800_000_000_000
+IDENTITY = bytes(range(32))
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["Bob", "  Bob ", "Zoë", "李雷", "bob@home", "a" * NAME_MAX_BYTES])
+def test_good_names(name: str) -> None:
+    assert check_name(name) == name.strip()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "   ", "a\nb", "a\x1b[31mb", "a\u202eb", "x" * (NAME_MAX_BYTES + 1), "é" * 33,
+     peer_id(IDENTITY), peer_id(IDENTITY).upper()],
+)  # fmt: skip
+def test_bad_names(name: str) -> None:
+    with pytest.raises(UsageError, match="name"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("offered", [None, "", "x\x1b", peer_id(IDENTITY), "y" * 99])
+def test_a_stranger_without_a_usable_name_is_called_by_its_key(offered: str | None) -> None:
+    """R-8.3.3: a stranger cannot take a name that means another contact."""
+    assert name_of_stranger(offered, IDENTITY) == peer_id(IDENTITY)[:8]
+
+
+def test_a_taken_name_gets_a_number() -> None:
+    assert _free_name("Bob", {"bob", "bob (2)"}) == "Bob (3)"
+    assert _free_name("Bob", {"alice"}) == "Bob"
+    long = "é" * (NAME_MAX_BYTES // 2)
+    free = _free_name(long, {long.casefold()})
+    assert free.endswith(" (2)")
+    assert len(free.encode()) <= NAME_MAX_BYTES
+
+
+# --- message ids ----------------------------------------------------------------------------------
+
+
+def test_message_ids() -> None:
+    assert parse_message_id("0f" * 16) == b"\x0f" * 16
+    for text in ("", "0f" * 15, "0f" * 17, "xy" * 16, "0f " * 16, "０f" * 16):
+        with pytest.raises(UsageError, match="hexadecimal"):
+            parse_message_id(text)
+
+
+# --- credentials ----------------------------------------------------------------------------------
+
+
+def record(now_ms: int = NOW_MS) -> IdentityRecord:
+    rng = seeded_rng(7)
+    identity, static = generate_identity(rng=rng), x25519.generate(rng=rng)
+    certificate = issue(identity.seed, static.public, generation=3, now_ms=now_ms)
+    return IdentityRecord("Alice", identity.seed, static.private, certificate.encoded)
+
+
+def test_the_stored_certificate_is_presented_while_it_is_young() -> None:
+    own = record()
+    config = Credentials(own).config(b"x" * 32, NOW_MS + CERTIFICATE_LIFETIME_MS // 3)
+    assert config.certificate.encoded == own.certificate
+    assert config.expected_identity == b"x" * 32
+
+
+@pytest.mark.parametrize("age_ms", [CERTIFICATE_LIFETIME_MS // 2, 10 * CERTIFICATE_LIFETIME_MS, -1])
+def test_an_old_certificate_is_renewed_for_the_same_key_and_generation(age_ms: int) -> None:
+    """R-3.3.3: nobody is ever shown an expired certificate, whatever our clock did meanwhile."""
+    own = record()
+    stored = parse_and_verify(own.certificate, now_ms=NOW_MS)
+    credentials = Credentials(own)
+    renewed = credentials.config(None, NOW_MS + age_ms).certificate
+    assert renewed.encoded != own.certificate
+    assert parse_and_verify(renewed.encoded, now_ms=NOW_MS + age_ms) == renewed
+    assert (renewed.identity, renewed.static, renewed.generation) == (
+        stored.identity,
+        stored.static,
+        3,
+    )
+    assert credentials.config(None, NOW_MS + age_ms + 1).certificate is renewed
+
+
+def test_a_stored_certificate_that_is_not_ours_is_damage() -> None:
+    own = record()
+    other_key = replace(own, static_private=x25519.generate(rng=seeded_rng(8)).private)
+    flipped = replace(own, certificate=own.certificate[:-1] + bytes([own.certificate[-1] ^ 1]))
+    for damaged in (other_key, flipped, replace(own, certificate=b"")):
+        with pytest.raises(DamagedStoreError, match="certificate"):
+            Credentials(damaged)
