@@ -30,8 +30,8 @@ _COLUMNS: Final = 78
 _TERMINATED: Final = 128 + signal.SIGTERM
 
 _INTRODUCTION: Final = """\
-Alice and Bob are two programs that this demo starts on your computer. Each has
-an encrypted profile of its own, and they talk over real network connections.
+Alice and Bob are two programs that this demo starts on your computer. Each
+has an encrypted profile of its own; they talk over real network connections.
 """
 
 

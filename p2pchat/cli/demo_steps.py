@@ -299,8 +299,9 @@ def summary(stage: Stage) -> str:
         else "- protection from future quantum computers: this version's keys are classical;\n"
     )
     return (
-        "Shown: two people connect without any server, make sure who the other is, and what\n"
-        "they write arrives exactly once, across a crash too, and lies unreadable on the disk.\n"
+        "Shown: two people connect without any server and make sure who the other is;\n"
+        "what they write arrives exactly once, even across a crash, and cannot be read\n"
+        "on their disks.\n"
         "Not shown here:\n"
         "- two computers: both programs ran on this one, over its own loopback network;\n"
         f"{quantum}"
