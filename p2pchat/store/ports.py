@@ -131,8 +131,13 @@ class Transaction(Protocol):
     def put_contact(self, contact: ContactRecord) -> ContactRecord:
         """Insert (``contact_id`` 0) or replace; returns it with its id.
 
+        ``unread`` is counted from the messages, so the record's figure is not stored. Names
+        differ in more than case and width.
+
         Raises:
             ContactError: The name or the pinned identity belongs to another contact.
+            UnknownContactError: The contact was removed in the meantime; a stale record does
+                not bring it back.
         """
 
     def remove_contact(self, contact_id: int) -> None:
@@ -141,7 +146,9 @@ class Transaction(Protocol):
     def add_message(self, message: MessageRecord) -> MessageRecord | None:
         """Append; returns it with its position, or None if that contact's message id exists.
 
-        Incoming messages raise the contact's ``unread``.
+        Incoming messages raise the contact's ``unread``. As in every method that adds something
+        to a contact, a contact that was removed is an ``UnknownContactError`` for the unit's
+        caller.
         """
 
     def message(self, contact_id: int, message_id: bytes) -> MessageRecord | None:
@@ -150,7 +157,7 @@ class Transaction(Protocol):
     def set_message_state(
         self, contact_id: int, message_ids: Sequence[bytes], state: DeliveryState, reason: str = ""
     ) -> None:
-        """Move outgoing messages to ``state``."""
+        """Move outgoing messages to ``state``; a delivered one only ever to ``READ``."""
 
     def delete_message(self, contact_id: int, message_id: bytes) -> None:
         """Delete one message (cancelled while queued)."""
@@ -176,7 +183,11 @@ class Transaction(Protocol):
     ) -> list[MessageRecord]:
         """Return the newest ``limit`` messages (before a message id), oldest first.
 
-        ``search`` keeps those that contain all words (case and diacritics ignored).
+        ``search`` keeps those that contain all words (whole ones; case and diacritics ignored,
+        no character has a special meaning); empty or blank, it keeps all.
+
+        Raises:
+            UsageError: ``limit`` is not positive, ``before`` does not exist, or too many words.
         """
 
     def session(self, contact_id: int) -> SessionRecord | None:

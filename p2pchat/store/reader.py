@@ -40,12 +40,12 @@ class Reader:
         transaction = SqlTransaction(self._connection, self._index)
         try:
             self._connection.execute("BEGIN")
-            value = job.work(transaction)
+            try:
+                value = job.work(transaction)
+            finally:
+                transaction.end()
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
         except BaseException as error:  # noqa: BLE001  # whatever it is belongs to the caller
             return Outcome(job, error=translate(error) if isinstance(error, apsw.Error) else error)
-        else:
-            return Outcome(job, value=value)
-        finally:
-            transaction.end()
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        return Outcome(job, value=value)

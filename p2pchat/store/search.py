@@ -80,7 +80,7 @@ class SearchIndex:
         found += self._connection.execute(
             f"SELECT {ROW} FROM message_index AS i JOIN message AS m ON m.position = i.rowid"  # noqa: S608  # ROW is ours
             " WHERE i.message_index MATCH ? AND i.rowid < ? ORDER BY i.rowid DESC LIMIT ?",
-            (expression, min(before, indexed_to + 1), limit - len(found)),
+            (expression, before, limit - len(found)),
         )
         return found
 

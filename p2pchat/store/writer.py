@@ -20,6 +20,7 @@ from typing import Final
 
 import apsw
 
+from p2pchat.errors import StoreError
 from p2pchat.store.faults import translate
 from p2pchat.store.jobs import Inbox, Job, Outcome, deliver
 from p2pchat.store.search import SearchIndex
@@ -112,10 +113,10 @@ class Writer:
                 outcomes.append(outcome)
                 added += messages
             execute("COMMIT")
-        except apsw.Error as error:
+        except Exception as error:  # noqa: BLE001  # a dead thread would let everybody wait for ever
             self._roll_back()
             own = {outcome.job.future: outcome for outcome in outcomes if outcome.error}
-            return [own.get(job.future) or Outcome(job, error=translate(error)) for job in jobs]
+            return [own.get(job.future) or Outcome(job, error=_failure(error)) for job in jobs]
         self._backlog += added
         return outcomes
 
@@ -126,7 +127,7 @@ class Writer:
             Its outcome, and how many messages it added.
 
         Raises:
-            apsw.Error: The whole transaction is lost.
+            apsw.Error, StoreError: The whole transaction is lost.
         """
         execute = self._connection.execute
         transaction = SqlTransaction(self._connection, self._index)
@@ -136,7 +137,9 @@ class Writer:
         except BaseException as error:  # whatever it is belongs to the caller
             if not self._connection.in_transaction:
                 # Some errors, a full disk among them, make SQLite undo everything.
-                raise error if isinstance(error, apsw.Error) else apsw.AbortError() from error
+                if isinstance(error, apsw.Error):
+                    raise
+                raise StoreError("the whole transaction was undone") from error
             execute("ROLLBACK TO unit")
             execute("RELEASE unit")
             own = translate(error) if isinstance(error, apsw.Error) else error
@@ -183,3 +186,10 @@ class Writer:
                 self._connection.execute("ROLLBACK")
         except apsw.Error as error:
             _log.warning("rolling back failed: %s", error)
+
+
+def _failure(error: Exception) -> Exception:
+    """Return a new exception for one of those who are told that their group failed."""
+    if isinstance(error, apsw.Error):
+        return translate(error)
+    return StoreError(f"the change was not stored: {error!r}")

@@ -108,7 +108,7 @@ def test_a_plaintext_database_in_its_place_is_refused_and_left_alone(database: P
     plain.close()
     before = snapshot(database.parent)
     assert before["chat.db"].startswith(PLAINTEXT_MAGIC)
-    with pytest.raises(DamagedStoreError, match="plaintext"):
+    with pytest.raises(DamagedStoreError, match="is a plaintext database"):
         open_store(database, KEY, DATABASE_ID)
     assert snapshot(database.parent) == before
 

@@ -28,6 +28,7 @@ class FaultyDisk(apsw.VFS):
     def __init__(self) -> None:
         self.left = -1
         self.broken = False
+        self.error: type[apsw.Error] = apsw.IOError
         super().__init__("faulty", "unix")
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:  # noqa: N802  # SQLite's name
@@ -38,7 +39,7 @@ class FaultyDisk(apsw.VFS):
         if self.left == 0:
             self.broken = True
         if self.broken:
-            raise apsw.IOError("the disk is broken")
+            raise self.error("the disk is broken")
         self.left -= 1
 
 
@@ -68,7 +69,7 @@ def registered() -> FaultyDisk:
 
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch, registered: FaultyDisk) -> FaultyDisk:
-    registered.broken, registered.left = False, -1
+    registered.broken, registered.left, registered.error = False, -1, apsw.IOError
     plain = apsw.Connection
 
     def connect(path: str, flags: int) -> apsw.Connection:
@@ -137,13 +138,24 @@ def _break_and_look(tmp_path: Path, disk: FaultyDisk, writes: int) -> None:
     asyncio.run(scenario())
 
 
-def test_the_store_goes_on_when_the_disk_does(tmp_path: Path, disk: FaultyDisk) -> None:
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (apsw.IOError, "reading or writing the profile failed"),
+        (apsw.FullError, "the disk is full"),
+        (apsw.ReadOnlyError, "cannot be written"),
+    ],
+)
+def test_the_store_goes_on_when_the_disk_does(
+    tmp_path: Path, disk: FaultyDisk, error: type[apsw.Error], words: str
+) -> None:
     store = new_store(tmp_path)
+    disk.error = error
 
     async def scenario() -> None:
         bob = await store.write(new_contact)
         disk.left = 2
-        with pytest.raises(StoreError, match="reading or writing the profile failed"):
+        with pytest.raises(StoreError, match=words):
             await store.write(lambda t: t.add_message(incoming(bob, 1)))
         with pytest.raises(StoreError):
             await store.write(lambda t: t.add_message(incoming(bob, 2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -206,3 +207,24 @@ def test_a_file_is_written_once_ours_alone_and_read_back(
         keyfile.write(tmp_path / "none" / "key", wrapped)
     with pytest.raises(StoreError, match="cannot read"):
         keyfile.read(tmp_path / "none")
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_the_name_before_we_go_on(
+    tmp_path: Path, wrapped: keyfile.KeyFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    sync, rename = os.fsync, Path.rename
+
+    def note_sync(descriptor: int) -> None:
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        steps.append("sync folder" if is_folder else f"sync {os.fstat(descriptor).st_size} bytes")
+        sync(descriptor)
+
+    def note_rename(source: Path, target: Path) -> Path:
+        steps.append("rename")
+        return rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    keyfile.write(tmp_path / "key", wrapped)
+    assert steps == ["sync 146 bytes", "rename", "sync folder"]

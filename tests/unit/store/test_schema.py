@@ -55,6 +55,24 @@ def test_a_newer_version_is_refused_and_the_file_stays_byte_identical(database: 
     connection.close()
 
 
+def test_not_even_the_log_of_a_newer_version_is_folded_in(database: Path) -> None:
+    """A newer program was killed: its log is for it to judge."""
+    connection = open_database(database, KEY)
+    connection.pragma("user_version", SCHEMA_VERSION + 1)
+    crashed = {
+        file.name: file.read_bytes() for file in database.parent.iterdir() if "shm" not in file.name
+    }
+    connection.close()
+    for file in database.parent.iterdir():
+        file.unlink()
+    for name, content in crashed.items():
+        (database.parent / name).write_bytes(content)
+    assert len(crashed["chat.db-wal"]) > 4096
+    with pytest.raises(StoreError, match="newer p2pchat"):
+        open_store(database, KEY, DATABASE_ID)
+    assert {name: (database.parent / name).read_bytes() for name in crashed} == crashed
+
+
 def test_an_encrypted_but_empty_database_is_damage(tmp_path: Path) -> None:
     create_database(tmp_path / "chat.db", KEY, DATABASE_ID).close()
     with pytest.raises(DamagedStoreError, match="empty"):

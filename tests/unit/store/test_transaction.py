@@ -237,6 +237,7 @@ async def test_states_of_outgoing_messages_move_on_with_their_reason(store: Data
     await store.write(
         lambda t: t.set_message_state(bob, [message_id(3), message_id(4)], DeliveryState.FAILED)
     )
+    await store.write(moves(bob, 3, DeliveryState.READ))
     theirs = await store.read(lambda t: t.message(bob, message_id(3)))
     assert theirs is not None
     assert theirs.state is DeliveryState.DELIVERED

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import apsw
 import pytest
 
-from p2pchat.errors import ContactError, StoreError
+from p2pchat.errors import ContactError, StoreError, UnknownContactError
 from p2pchat.store import writer as writer_module
 from p2pchat.store.connection import open_database
 from p2pchat.store.database import Database
@@ -144,6 +144,33 @@ async def test_a_commit_that_fails_is_told_to_its_whole_group_and_the_store_goes
     assert await store.read(lambda t: t.get_setting("n")) == "again"
 
 
+async def test_a_commit_that_fails_and_stays_open_is_undone(store: Database) -> None:
+    """A foreign key that is checked only at the end leaves the transaction open."""
+
+    def dangling(transaction: Transaction) -> None:
+        store._writer._connection.pragma("defer_foreign_keys", True)
+        transaction.add_message(incoming(999, 1))
+
+    with pytest.raises(UnknownContactError):
+        await store.write(dangling)
+    await store.write(sets("n", "later"))
+    assert await store.read(gets("n")) == "later"
+
+
+async def test_an_error_of_another_kind_does_not_end_the_thread(
+    store: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(_: object) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store._writer, "_run_unit", out_of_memory)
+        with pytest.raises(StoreError, match="MemoryError"):
+            await asyncio.wait_for(_wait(store.write(sets("n", "1"))), 10)
+    await store.write(sets("n", "2"))
+    assert await store.read(gets("n")) == "2"
+
+
 async def test_a_full_database_fails_the_unit_and_the_store_goes_on(store: Database) -> None:
     bob = await store.write(new_contact)
     connection = store._writer._connection
@@ -179,6 +206,7 @@ async def test_a_transaction_lost_in_a_unit_is_told_to_everybody_in_it(store: Da
     release.set()
     results = await asyncio.gather(*units, return_exceptions=True)
     assert all(isinstance(result, StoreError) for result in results[1:])
+    assert all("undone" in str(result) for result in results[1:])
     assert await store.read(lambda t: t.get_setting("n")) is None
     await store.write(lambda t: t.put_setting("n", "later"))
     assert await store.read(lambda t: t.get_setting("n")) == "later"
@@ -187,11 +215,14 @@ async def test_a_transaction_lost_in_a_unit_is_told_to_everybody_in_it(store: Da
 async def test_a_caller_that_stopped_waiting_does_not_undo_its_unit(store: Database) -> None:
     busy, release = hold(store)
     first = store.write(busy)
+    before = store.write(sets("m", "kept"))
     given_up = asyncio.ensure_future(store.write(lambda t: t.put_setting("n", "kept")))  # noqa: TID251  # the awaitable as such
+    after = store.write(sets("o", "kept"))
     given_up.cancel()
     release.set()
     await first
-    await store.write(lambda t: None)
+    # The three are one group: the one that is gone does not keep the others from hearing.
+    await asyncio.wait_for(asyncio.gather(before, after), 10)
     assert given_up.cancelled()
     assert await store.read(lambda t: t.get_setting("n")) == "kept"
 
@@ -301,3 +332,7 @@ def test_another_process_that_reads_meanwhile_does_not_stop_us(tmp_path: Path) -
         await store.close()
 
     asyncio.run(scenario())
+
+
+async def _wait(result: Awaitable[object]) -> object:
+    return await result
