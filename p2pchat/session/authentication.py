@@ -1,18 +1,19 @@
-"""From the first byte to a proven peer: preamble, Noise XX, certificates (protocol.md §4, §5).
+"""From the first byte to a proven peer: preamble, Noise, certificates (protocol.md §4, §5).
 
-Drives one Noise handshake over whole frames and checks everything that must hold before the
-peer counts as authenticated (§5.4). It holds no buffer and no clock: the Connection feeds it.
-Nothing outside this object changes until the last check passed.
+Drives Noise XX or IK, classical or hybrid, over whole frames and checks everything that must
+hold before the peer counts as authenticated (§5.4). It holds no buffer and no clock: the
+Connection feeds it. A first message that cannot be read, because it is for an old static key or
+of a suite that is not known here, is answered once by RETRY; the handshake that follows is bound
+to what failed (§5.6).
 """
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Final
 
-import msgspec
-
-from p2pchat.constants import KEY_LEN, OFFER_MAX_BYTES
+from p2pchat.constants import KEY_LEN
 from p2pchat.crypto import x25519
 from p2pchat.crypto.kdf import hkdf_sha256
 from p2pchat.crypto.secret import Rng
@@ -24,48 +25,34 @@ from p2pchat.errors import (
     LocalProtocolError,
     ProtocolError,
 )
-from p2pchat.identity.certificate import CERTIFICATE_LEN, Certificate, parse_and_verify
+from p2pchat.identity.certificate import Certificate, parse_and_verify
 from p2pchat.noise.handshake import HandshakeState
 from p2pchat.noise.symmetric import CipherState
-from p2pchat.session.codec import convert, decode_map, encode_map
 from p2pchat.session.delivery import SessionSeed, ratchet_seed
-from p2pchat.session.frames import pad_payload, unpad_payload
+from p2pchat.session.frames import ClearKind
 from p2pchat.session.negotiation import (
     OUR_OFFER,
-    SUITE_NAMES,
-    SUITE_XX,
+    SUITES,
     Choice,
     Offer,
     Preamble,
+    Suite,
     choose,
     decode_offer,
     encode_offer,
     encode_preamble,
 )
+from p2pchat.session.payloads import (
+    FirstPayload,
+    LastPayload,
+    ResponderPayload,
+    decode_payload,
+    encode_payload,
+)
 
 SEED_LABEL: Final = b"p2pchat/1 ratchet seed"
 _SEED_LEN: Final = 3 * KEY_LEN + 16
-PAYLOAD_MAX_BYTES: Final = 2048
-"""The responder's payload: an offer, a certificate, a key; the rest is spare for later fields."""
-
-_Key = Annotated[bytes, msgspec.Meta(min_length=KEY_LEN, max_length=KEY_LEN)]
-_EncodedCertificate = Annotated[
-    bytes, msgspec.Meta(min_length=CERTIFICATE_LEN, max_length=CERTIFICATE_LEN)
-]
-
-
-class _ResponderPayload(msgspec.Struct, frozen=True):
-    """Payload of XX message 2 (§5.3)."""
-
-    offer: Annotated[bytes, msgspec.Meta(max_length=OFFER_MAX_BYTES)]
-    cert: _EncodedCertificate
-    ratchet: _Key
-
-
-class _InitiatorPayload(msgspec.Struct, frozen=True):
-    """Payload of XX message 3 (§5.3)."""
-
-    cert: _EncodedCertificate
+SUITE_LEN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +64,16 @@ class ConnectionConfig:
         static: Our Noise static key pair.
         expected_identity: Whom the initiator dials; None on the listening side.
         offer: What we can do.
+        peer_static: The static key that the dialled contact had last time, if known; 32 bytes.
+        stealth: Listening: answer nobody who does not know our static key (§5.7).
     """
 
     certificate: Certificate
     static: KeyPair
     expected_identity: bytes | None = None
     offer: Offer = OUR_OFFER
+    peer_static: bytes | None = None
+    stealth: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +82,8 @@ class Authenticated:
 
     Attributes:
         certificate: The peer's, verified.
-        choice: Version, suite and features in use.
+        choice: Version, suites and features in common.
+        suite: The suite in use.
         send: Cipher for our transport frames.
         receive: Cipher for theirs.
         handshake_hash: 32 bytes.
@@ -102,6 +94,7 @@ class Authenticated:
 
     certificate: Certificate
     choice: Choice
+    suite: Suite
     send: CipherState
     receive: CipherState
     handshake_hash: bytes
@@ -111,16 +104,18 @@ class Authenticated:
 
 
 class Authentication:
-    """One handshake, one use."""
+    """One connection's handshake, at most one RETRY included; one use."""
 
     def __init__(self, config: ConnectionConfig, *, initiator: bool, now_ms: int, rng: Rng) -> None:
         self._config = config
         self._initiator = initiator
         self._now_ms = now_ms
         self._rng = rng
+        self._preamble = b""
         self._noise: HandshakeState | None = None
         self._choice: Choice | None = None
-        self._suite = SUITE_XX
+        self._suite: Suite | None = None
+        self._first_message = b""
         self._certificate: Certificate | None = None
         self._ratchet_pair: KeyPair | None = None
         self._remote_ratchet_key: bytes | None = None
@@ -130,65 +125,154 @@ class Authentication:
         """The peer's certificate once it verified, even if it is not the peer we wanted."""
         return self._certificate
 
+    @property
+    def suite(self) -> Suite:
+        """The suite of the handshake under way."""
+        if self._suite is None:
+            raise LocalProtocolError("no suite is in use", ErrorCode.INTERNAL)
+        return self._suite
+
+    # --- Initiator --------------------------------------------------------------------------------
+
     def begin(self) -> tuple[bytes, bytes]:
-        """As initiator: return the preamble and Noise message 1."""
-        self._suite = max(self._config.offer.suites)
-        preamble = encode_preamble(self._suite, self._config.offer)
-        self._start_noise(preamble)
-        return preamble, self._engine.write_message()
+        """Return the preamble and Noise message 1 (R-4.2.5)."""
+        suites = [SUITES[number] for number in self._config.offer.suites]
+        usable = [
+            suite
+            for suite in suites
+            if not suite.knows_responder or self._config.peer_static is not None
+        ]
+        self._suite = max(usable, key=lambda suite: suite.number)
+        self._preamble = encode_preamble(self._suite.number, self._config.offer)
+        self._start_noise(self._preamble)
+        return self._preamble, self._write_message_1()
 
-    def read_preamble(self, preamble: Preamble) -> None:
-        """As responder: negotiate (R-4.3.1 to R-4.3.3).
-
-        Raises:
-            ProtocolError: Nothing in common, or not the best of it.
-        """
-        self._choice = choose(self._config.offer, preamble.offer)
-        self._suite = preamble.suite
-        self._check_choice(self._choice)
-        self._start_noise(preamble.encoded)
-
-    def read_message_1(self, message: bytes) -> bytes:
-        """As responder: read ``e``, return message 2 with our payload (R-5.3.2).
+    def read_retry(self, body: bytes) -> bytes:
+        """Take a RETRY and return the first message of the handshake that it asks for (R-5.6.3).
 
         Raises:
-            ProtocolError: The payload is not empty: it would be in the clear.
-            CryptoError: The message is malformed.
+            ProtocolError: It asks for what we did not offer or cannot begin with.
         """
-        if self._engine.read_message(message):
-            raise ProtocolError("the first handshake message has a payload")
-        self._ratchet_pair = x25519.generate(rng=self._rng)
-        return self._engine.write_message(
-            _payload(
-                offer=encode_offer(self._config.offer),
-                cert=self._config.certificate.encoded,
-                ratchet=self._ratchet_pair.public,
-            )
-        )
+        suite = SUITES.get(int.from_bytes(body, "big")) if len(body) == SUITE_LEN else None
+        if (
+            suite is None
+            or suite.knows_responder
+            or suite == self._suite
+            or suite.number not in self._config.offer.suites
+        ):
+            raise ProtocolError("the peer asks for a handshake that was not offered")
+        self._retry_with(suite)
+        return self._write_message_1()
 
-    def read_message_2(self, message: bytes) -> tuple[bytes, Authenticated]:
-        """As initiator: check the responder, return message 3 and the result.
+    def read_message_2(self, message: bytes) -> tuple[bytes | None, Authenticated]:
+        """Check the responder; return message 3, which IK has not, and the result.
 
         Raises:
             ProtocolError: Malformed, downgraded, wrong certificate or identity.
             CryptoError: The message does not authenticate.
         """
-        payload = convert(_content(self._engine.read_message(message)), _ResponderPayload)
+        payload = decode_payload(self._engine.read_message(message), ResponderPayload)
         self._choice = choose(self._config.offer, decode_offer(payload.offer))
-        self._check_choice(self._choice)
+        if self.suite not in self._choice.suites:
+            # The responder's offer is authentic, so someone changed ours on its way (R-4.3.4).
+            raise ProtocolError(
+                "a weaker cipher suite is in use than both sides know",
+                ErrorCode.DOWNGRADE_DETECTED,
+            )
         self._remote_ratchet_key = payload.ratchet
         self._check_peer(payload.cert)
-        final = self._engine.write_message(_payload(cert=self._config.certificate.encoded))
+        if self.suite.knows_responder:
+            return None, self._finish()
+        final = self._engine.write_message(
+            encode_payload(LastPayload(self._config.certificate.encoded))
+        )
         return final, self._finish()
 
+    def _write_message_1(self) -> bytes:
+        if self.suite.knows_responder:
+            payload = encode_payload(FirstPayload(self._config.certificate.encoded, self._now_ms))
+        else:
+            payload = b""
+        message = self._engine.write_message(payload)
+        self._first_message = message
+        return message
+
+    # --- Responder --------------------------------------------------------------------------------
+
+    def read_preamble(self, preamble: Preamble) -> None:
+        """Negotiate (R-4.3.1 to R-4.3.3); the message that follows may still need a RETRY.
+
+        Raises:
+            ProtocolError: Nothing in common.
+        """
+        self._preamble = preamble.encoded
+        self._choice = choose(self._config.offer, preamble.offer)
+        suite = SUITES.get(preamble.suite)
+        if suite in self._choice.suites:
+            self._suite = suite
+            self._start_noise(preamble.encoded)
+
+    def read_message_1(self, message: bytes) -> tuple[Certificate, int] | None:
+        """Read the first message; an IK one names its sender and its time (R-5.3.2, R-5.6.1).
+
+        Returns:
+            The certificate and the time of an IK message, which the shell judges; None for XX.
+
+        Raises:
+            RetryNeeded: It cannot be read, but a first contact can be had.
+            ProtocolError: It has a payload in the clear, or a certificate that does not hold.
+            CryptoError: An XX message is malformed.
+        """
+        self._first_message = message
+        if self._noise is None:
+            raise RetryNeeded
+        if not self.suite.knows_responder:
+            if self._noise.read_message(message):
+                raise ProtocolError("the first handshake message has a payload")
+            return None
+        try:
+            content = self._noise.read_message(message)
+        except CryptoError as error:
+            raise RetryNeeded from error
+        first = decode_payload(content, FirstPayload)
+        return self._check_peer(first.cert), first.time
+
+    def retry(self) -> bytes:
+        """Return the body of a RETRY and begin anew, bound to what could not be used (R-5.6.2)."""
+        if self._choice is None:
+            raise LocalProtocolError("there was no preamble", ErrorCode.INTERNAL)
+        suite = self._choice.first_contact
+        if suite == self._suite:
+            raise ProtocolError("the handshake cannot be begun again", ErrorCode.HANDSHAKE_FAILED)
+        self._certificate = None
+        self._retry_with(suite)
+        return suite.number.to_bytes(SUITE_LEN, "big")
+
+    def answer(self) -> bytes:
+        """Return message 2 with our payload; with IK that completes the handshake."""
+        self._ratchet_pair = x25519.generate(rng=self._rng)
+        return self._engine.write_message(
+            encode_payload(
+                ResponderPayload(
+                    encode_offer(self._config.offer),
+                    self._config.certificate.encoded,
+                    self._ratchet_pair.public,
+                )
+            )
+        )
+
+    def finish_known(self) -> Authenticated:
+        """After an answered IK message: return the result, which the peer has yet to confirm."""
+        return self._finish()
+
     def read_message_3(self, message: bytes) -> Authenticated:
-        """As responder: check the initiator, return the result.
+        """Check the initiator of XX, return the result.
 
         Raises:
             ProtocolError: Malformed or wrong certificate.
             CryptoError: The message does not authenticate.
         """
-        payload = convert(_content(self._engine.read_message(message)), _InitiatorPayload)
+        payload = decode_payload(self._engine.read_message(message), LastPayload)
         self._check_peer(payload.cert)
         return self._finish()
 
@@ -202,6 +286,8 @@ class Authentication:
             return None
         return self._noise.split().send
 
+    # --- Both -------------------------------------------------------------------------------------
+
     @property
     def _engine(self) -> HandshakeState:
         if self._noise is None:
@@ -209,23 +295,24 @@ class Authentication:
         return self._noise
 
     def _start_noise(self, prologue: bytes) -> None:
+        known = self._initiator and self.suite.knows_responder
         self._noise = HandshakeState(
-            SUITE_NAMES[self._suite],
+            self.suite.noise_name,
             initiator=self._initiator,
             prologue=prologue,
             rng=self._rng,
             s=self._config.static,
+            rs=self._config.peer_static if known else None,
         )
 
-    def _check_choice(self, choice: Choice) -> None:
-        """Abort unless the suite in use is the best that both know (R-4.3.3)."""
-        if choice.suite != self._suite:
-            raise ProtocolError(
-                "a weaker cipher suite is in use than both sides know",
-                ErrorCode.DOWNGRADE_DETECTED,
-            )
+    def _retry_with(self, suite: Suite) -> None:
+        """Begin a handshake whose prologue holds the failed first message and the RETRY."""
+        self._suite = suite
+        failed = hashlib.sha256(self._first_message).digest()
+        retry = bytes([ClearKind.RETRY]) + suite.number.to_bytes(SUITE_LEN, "big")
+        self._start_noise(self._preamble + failed + retry)
 
-    def _check_peer(self, encoded: bytes) -> None:
+    def _check_peer(self, encoded: bytes) -> Certificate:
         """Check the peer's certificate against everything that we know (R-5.4.1 to R-5.4.5)."""
         try:
             certificate = parse_and_verify(encoded, now_ms=self._now_ms)
@@ -243,6 +330,7 @@ class Authentication:
         self._certificate = certificate
         if own.expected_identity not in (None, certificate.identity):
             raise ProtocolError("another identity answered", ErrorCode.WRONG_IDENTITY)
+        return certificate
 
     def _finish(self) -> Authenticated:
         if self._certificate is None or self._choice is None:
@@ -261,6 +349,7 @@ class Authentication:
         return Authenticated(
             certificate=self._certificate,
             choice=self._choice,
+            suite=self.suite,
             send=split.send,
             receive=split.receive,
             handshake_hash=split.handshake_hash,
@@ -270,9 +359,5 @@ class Authentication:
         )
 
 
-def _payload(**fields: bytes) -> bytes:
-    return pad_payload(encode_map(dict(fields)))
-
-
-def _content(payload: bytes) -> dict[str, object]:
-    return decode_map(unpad_payload(payload), max_bytes=PAYLOAD_MAX_BYTES)
+class RetryNeeded(Exception):  # noqa: N818  # not an error: an ordinary turn of the handshake
+    """The first message cannot be used; ``Authentication.retry`` asks for another."""

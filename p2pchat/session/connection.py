@@ -13,13 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from p2pchat.constants import (
-    FRAME_PREFIX_LEN,
-    HANDSHAKE_TIMEOUT_S,
-    KEEPALIVE_INTERVAL_S,
-    KEEPALIVE_TIMEOUT_S,
-    NOISE_MESSAGE_MAX_BYTES,
-)
+from p2pchat.constants import FRAME_PREFIX_LEN, NOISE_MESSAGE_MAX_BYTES
 from p2pchat.crypto.secret import Rng
 from p2pchat.errors import (
     CryptoError,
@@ -28,15 +22,23 @@ from p2pchat.errors import (
     LocalProtocolError,
     ProtocolError,
 )
-from p2pchat.session.authentication import Authenticated, Authentication, ConnectionConfig
+from p2pchat.session.authentication import (
+    Authenticated,
+    Authentication,
+    ConnectionConfig,
+    RetryNeeded,
+)
 from p2pchat.session.conversation import Conversation
 from p2pchat.session.events import (
     Accept,
+    Answer,
+    AskAgain,
     Attach,
     Close,
     Command,
     ConnectionClosed,
     Event,
+    FirstMessageRead,
     PeerAuthenticated,
     SendMessage,
     SessionBroke,
@@ -46,23 +48,17 @@ from p2pchat.session.frames import (
     ClearKind,
     FrameBuffer,
     Kind,
-    decode_inner,
     encode_clear,
     encode_refusal,
 )
 from p2pchat.session.greeting import Greeting, decode_greeting
 from p2pchat.session.negotiation import decode_preamble
 from p2pchat.session.outgoing import INDEX_LEN, Outgoing
+from p2pchat.session.records import FrameOpener
 from p2pchat.session.states import TRANSITIONS, State, Trigger
+from p2pchat.session.timers import Due, Timers
 
 PING_TOKEN_LEN = 8
-_BEFORE_AUTHENTICATION = (
-    State.AWAIT_PREAMBLE,
-    State.AWAIT_MESSAGE_1,
-    State.AWAIT_MESSAGE_2,
-    State.AWAIT_MESSAGE_3,
-)
-_UNDER_DEADLINE = (*_BEFORE_AUTHENTICATION, State.AUTHENTICATED, State.GREETING, State.SYNCING)
 
 
 class Connection:
@@ -79,20 +75,22 @@ class Connection:
     ) -> None:
         self._initiator = initiator
         self._rng = rng
-        self._now = self._last_received = self._last_sent = now
-        self._deadline = now + HANDSHAKE_TIMEOUT_S
+        self._stealth = config.stealth
+        self._timers = Timers(now)
         self._incoming = FrameBuffer()
         self._ended = False
         self._events: deque[Event] = deque()
         self._outgoing = Outgoing()
         self._authentication = Authentication(config, initiator=initiator, now_ms=now_ms, rng=rng)
         self._peer: Authenticated | None = None
+        self._opener: FrameOpener | None = None
+        self._held: tuple[int, bytes] | None = None
         self._conversation: Conversation | None = None
         self._state = State.AWAIT_MESSAGE_2 if initiator else State.AWAIT_PREAMBLE
         if initiator:
             preamble, message = self._authentication.begin()
             self._outgoing.clear_bytes(preamble)
-            self._outgoing.clear_bytes(encode_clear(ClearKind.NOISE, message))
+            self._send_noise(message)
 
     # --- What the shell may ask -------------------------------------------------------------
 
@@ -115,7 +113,8 @@ class Connection:
     def peer_identity(self) -> bytes | None:
         """Who proved to be at the other end, wanted or not."""
         certificate = self._authentication.peer_certificate
-        return None if certificate is None else certificate.identity
+        proven = self._initiator or self._conversation is not None
+        return certificate.identity if proven and certificate is not None else None
 
     @property
     def send_window(self) -> int:
@@ -126,11 +125,11 @@ class Connection:
 
     def receive_data(self, data: bytes, *, now: float) -> None:
         """Buffer bytes of the peer; ``b""`` says that there will be no more."""
-        self._now = now
+        self._timers.now = now
         if self._state is State.CLOSED:
             return
         if data:
-            self._last_received = now
+            self._timers.received()
             self._incoming.append(data)
         else:
             self._ended = True
@@ -153,8 +152,12 @@ class Connection:
         Raises:
             LocalProtocolError: It is not allowed in this state; nothing has changed.
         """
-        self._now = now
+        self._timers.now = now
         match command:
+            case Answer():
+                self._answer()
+            case AskAgain():
+                self._ask_again()
             case Attach():
                 self._attach(command)
             case Accept():
@@ -170,46 +173,41 @@ class Connection:
 
     def data_to_send(self) -> bytes:
         """Return what may leave now; withholds what depends on uncommitted changes."""
-        data = self._outgoing.take()
+        data = self._outgoing.take(now=self._timers.now)
         if data:
-            self._last_sent = self._now
+            self._timers.sent()
         return data
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_timeout`` is due, in the caller's monotonic seconds."""
-        if self._state is State.CLOSED:
-            return None
-        deadline = self._last_received + KEEPALIVE_TIMEOUT_S
-        if self._state in _UNDER_DEADLINE:
-            deadline = min(deadline, self._deadline)
-        if self._state not in (*_BEFORE_AUTHENTICATION, State.AUTHENTICATED):
-            deadline = min(deadline, self._last_sent + KEEPALIVE_INTERVAL_S)
-        return deadline
+        return self._timers.next(self._state)
 
     def handle_timeout(self, now: float) -> None:
-        """Act on whatever is due: a keepalive, a silent peer, a slow handshake (R-7.4.1-3)."""
-        self._now = now
-        if self._state is State.CLOSED:
-            return
-        if self._state in _UNDER_DEADLINE and now >= self._deadline:
-            self._fail(ErrorCode.TIMEOUT, "the handshake took too long")
-        elif now >= self._last_received + KEEPALIVE_TIMEOUT_S:
-            self._fail(ErrorCode.TIMEOUT, "the peer fell silent")
-        elif (
-            self._state not in (*_BEFORE_AUTHENTICATION, State.AUTHENTICATED)
-            and now >= self._last_sent + KEEPALIVE_INTERVAL_S
-        ):
-            self._outgoing.control(Kind.PING, self._rng(PING_TOKEN_LEN))
+        """Act on whatever is due: a keepalive, a silent peer, a slow handshake (R-7.4.1-4)."""
+        self._timers.now = now
+        match self._timers.due(self._state):
+            case Due.NOTHING:
+                pass
+            case Due.TOO_SLOW:
+                self._fail(ErrorCode.TIMEOUT, "the handshake took too long")
+            case Due.SILENT:
+                self._fail(ErrorCode.TIMEOUT, "the peer fell silent")
+            case Due.KEEPALIVE:
+                self._outgoing.control(Kind.PING, self._rng(PING_TOKEN_LEN))
 
     # --- Parsing ----------------------------------------------------------------------------------
 
     def _parse_one(self) -> bool:
         """Handle one preamble or frame; False if there is none to handle."""
-        if self._state is State.AUTHENTICATED:
+        if self._state in (State.AUTHENTICATED, State.CONSIDERING):
             # Nobody may send more than a greeting before ours, so this much is no honest peer's.
             if len(self._incoming) > FRAME_PREFIX_LEN + NOISE_MESSAGE_MAX_BYTES:
                 raise ProtocolError("the peer does not wait for us", ErrorCode.LIMIT_EXCEEDED)
             return False
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._on_frame(*held)
+            return True
         if self._state is State.AWAIT_PREAMBLE:
             encoded = self._incoming.take_preamble()
             if encoded is not None:
@@ -221,11 +219,10 @@ class Connection:
         else:
             frame = self._incoming.take_frame()
             if frame is not None:
-                if self._peer is None:
+                if self._opener is None:
                     self._on_clear_frame(frame[0], frame[1:])
-                else:
-                    plaintext = self._peer.receive.decrypt_with_ad(b"", frame)
-                    self._on_frame(*decode_inner(plaintext))
+                elif (opened := self._opener.open(frame)) is not None:
+                    self._on_opened(*opened)
                 return True
         if self._ended:
             self._finish(
@@ -245,35 +242,88 @@ class Connection:
             # and nothing else.
             self._finish(_known_code(body), by_peer=True, clean=False, reason="the peer refused us")
             return
+        if kind == ClearKind.RETRY:
+            following = self._following(Trigger.RETRY)
+            self._send_noise(self._authentication.read_retry(body))
+            self._state = following
+            return
         if kind != ClearKind.NOISE:
             raise ProtocolError("a frame of an unknown kind came during the handshake")
-        following = self._following(Trigger.NOISE)
-        if self._state is State.AWAIT_MESSAGE_1:
-            self._send_noise(self._authentication.read_message_1(body))
-        elif self._state is State.AWAIT_MESSAGE_2:
+        if self._state in (State.AWAIT_MESSAGE_1, State.AWAIT_MESSAGE_1_AGAIN):
+            self._on_message_1(body)
+        elif self._initiator:
+            following = self._following(Trigger.NOISE)
             message, peer = self._authentication.read_message_2(body)
-            self._send_noise(message)
+            if message is not None:
+                self._send_noise(message)
+            self._start_transport(peer)
             self._authenticated(peer)
+            self._state = following
         else:
-            self._authenticated(self._authentication.read_message_3(body))
+            following = self._following(Trigger.NOISE)
+            peer = self._authentication.read_message_3(body)
+            self._start_transport(peer)
+            self._authenticated(peer)
+            self._state = following
+
+    def _on_message_1(self, body: bytes) -> None:
+        try:
+            known = self._authentication.read_message_1(body)
+        except RetryNeeded:
+            self._ask_again()
+            return
+        if known is None:
+            following = self._following(Trigger.MESSAGE_1_XX)
+            self._send_noise(self._authentication.answer())
+        else:
+            following = self._following(Trigger.MESSAGE_1_IK)
+            self._events.append(FirstMessageRead(*known))
+        self._state = following
+
+    def _answer(self) -> None:
+        """Answer a fresh IK message; only the peer's first frame proves that it was its own."""
+        following = self._allowed(Trigger.ANSWER)
+        self._send_noise(self._authentication.answer())
+        self._start_transport(self._authentication.finish_known())
+        self._state = following
+
+    def _ask_again(self) -> None:
+        """Ask for a first message that can be read and cannot be a replay (§5.6)."""
+        if self._stealth:
+            raise ProtocolError("who asks does not know us", ErrorCode.HANDSHAKE_FAILED)
+        following = self._allowed(Trigger.ASK_AGAIN)
+        suite = self._authentication.retry()
+        self._outgoing.clear_bytes(encode_clear(ClearKind.RETRY, suite))
         self._state = following
 
     def _send_noise(self, message: bytes) -> None:
         self._outgoing.clear_bytes(encode_clear(ClearKind.NOISE, message))
 
-    def _authenticated(self, peer: Authenticated) -> None:
+    def _start_transport(self, peer: Authenticated) -> None:
         self._peer = peer
-        self._outgoing.start_transport(peer.send)
+        self._opener = FrameOpener(peer.receive)
+        self._outgoing.start_transport(peer.send, now=self._timers.now)
+
+    def _on_opened(self, kind: int, body: bytes) -> None:
+        """Take a frame that authenticated; the first one after IK is the peer's proof."""
+        if self._state is State.AWAIT_CONFIRMATION and self._peer is not None:
+            following = self._following(Trigger.CONFIRMED)
+            self._held = kind, body
+            self._authenticated(self._peer)
+            self._state = following
+        else:
+            self._on_frame(kind, body)
+
+    def _authenticated(self, peer: Authenticated) -> None:
         self._conversation = Conversation(peer, self._outgoing, rng=self._rng)
-        self._deadline = self._now + HANDSHAKE_TIMEOUT_S
+        self._timers.grant()
         self._events.append(
             PeerAuthenticated(
                 identity=peer.certificate.identity,
                 certificate=peer.certificate,
                 handshake_hash=peer.handshake_hash,
                 version=peer.choice.version,
-                suite=peer.choice.suite,
-                post_quantum=False,
+                suite=peer.suite,
             )
         )
 
@@ -290,6 +340,8 @@ class Connection:
                 self._outgoing.pong(body)
             case Kind.PONG:
                 _require_length(body, PING_TOKEN_LEN)
+            case Kind.REKEY:
+                raise LocalProtocolError("the record layer takes REKEY", ErrorCode.INTERNAL)
             case Kind.CLOSE:
                 _require_length(body, 2)
                 self._finish(
@@ -331,7 +383,7 @@ class Connection:
         """Once both HELLOs accept, say whether our stored session fits theirs (R-8.4.1)."""
         if self._state is State.PENDING and self._conversing.both_accepted:
             self._state = self._following(Trigger.BOTH_ACCEPTED)
-            self._deadline = self._now + HANDSHAKE_TIMEOUT_S
+            self._timers.grant()
             self._conversing.propose()
 
     def _send_message(self, command: SendMessage) -> None:
@@ -364,10 +416,11 @@ class Connection:
         if self._peer is not None:
             self._outgoing.goodbye(code)
         elif (cipher := self._authentication.refusal_cipher()) is not None:
-            self._outgoing.start_transport(cipher)
+            self._outgoing.start_transport(cipher, now=self._timers.now)
             self._outgoing.goodbye(code)
-        elif self._state is not State.AWAIT_PREAMBLE:
-            # Whoever has not even sent our preamble is told nothing at all (R-4.4.3).
+        elif self._state is not State.AWAIT_PREAMBLE and not self._stealth:
+            # Whoever has not even sent our preamble is told nothing at all (R-4.4.3), and by a
+            # node in stealth nobody is who has not proven to know it (R-5.7.1).
             self._outgoing.clear_bytes(encode_refusal(code))
 
     def _finish(self, code: ErrorCode, *, by_peer: bool, clean: bool, reason: str) -> None:
@@ -378,7 +431,9 @@ class Connection:
         self._events.append(ConnectionClosed(code, by_peer, clean, reason))
 
     def _crypto_code(self) -> ErrorCode:
-        return ErrorCode.HANDSHAKE_FAILED if self._peer is None else ErrorCode.PROTOCOL_VIOLATION
+        if self._conversation is None:
+            return ErrorCode.HANDSHAKE_FAILED
+        return ErrorCode.PROTOCOL_VIOLATION
 
     # --- The table ---------------------------------------------------------------------------
 
@@ -401,8 +456,8 @@ class Connection:
         return self._conversation
 
 
-_KINDS = frozenset(Kind)
-_TRIGGERS = {kind: Trigger[kind.name] for kind in Kind}
+_KINDS = frozenset(Kind) - {Kind.REKEY}
+_TRIGGERS: dict[Kind, Trigger] = {kind: Trigger[kind.name] for kind in Kind if kind is not Kind.REKEY}
 
 
 def _known_code(body: bytes) -> ErrorCode:

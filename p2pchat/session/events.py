@@ -12,8 +12,21 @@ from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import Certificate
 from p2pchat.session.delivery import Envelope, SessionState
 from p2pchat.session.messages import Message
+from p2pchat.session.negotiation import Suite
 
 # --- Events -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FirstMessageRead:
+    """Someone who knows our static key says who he is; it may be a replay (§5.6).
+
+    Nothing is answered until the shell says ``Answer``, ``AskAgain`` or ``Close``: it answers
+    only if ``time_ms`` is later than every earlier one of that identity, and has stored it.
+    """
+
+    certificate: Certificate
+    time_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +40,12 @@ class PeerAuthenticated:
     certificate: Certificate
     handshake_hash: bytes
     version: tuple[int, int]
-    suite: int
-    post_quantum: bool
+    suite: Suite
+
+    @property
+    def post_quantum(self) -> bool:
+        """Whether recorded traffic stays closed to a later quantum computer."""
+        return self.suite.post_quantum
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +151,8 @@ class ConnectionClosed:
 
 
 Event = (
-    PeerAuthenticated
+    FirstMessageRead
+    | PeerAuthenticated
     | PeerGreeted
     | SessionStarted
     | SessionResumed
@@ -146,6 +164,16 @@ Event = (
 )
 
 # --- Commands ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The first message of a known peer is fresh: go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """The first message may be a replay: ask for a handshake that cannot be (RETRY)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,4 +216,4 @@ class Close:
     reason: str = "closed"
 
 
-Command = Attach | Accept | SendMessage | Close
+Command = Answer | AskAgain | Attach | Accept | SendMessage | Close

@@ -32,6 +32,7 @@ class ClearKind(IntEnum):
     """First byte of a frame before the transport phase (§4.4)."""
 
     NOISE = 0x01
+    RETRY = 0x02
     REFUSE = 0x03
 
 
@@ -41,6 +42,7 @@ class Kind(IntEnum):
     PING = 0x01
     PONG = 0x02
     CLOSE = 0x03
+    REKEY = 0x04
     HELLO = 0x10
     RESUME = 0x11
     RESET = 0x12

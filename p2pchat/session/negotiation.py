@@ -16,10 +16,34 @@ from typing import Final
 from p2pchat.constants import MAGIC, OFFER_MAX_BYTES, PROTOCOL_MAJOR, PROTOCOL_MINOR
 from p2pchat.errors import ErrorCode, ProtocolError
 
-SUITE_XX: Final = 0x0001
-"""Noise_XX_25519_ChaChaPoly_SHA256."""
-SUITE_NAMES: Final = {SUITE_XX: "Noise_XX_25519_ChaChaPoly_SHA256"}
-"""Of two suites that both know, the one with the greater number is chosen (R-4.3.2)."""
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One way to shake hands: its number, Noise name, and what the name means.
+
+    Attributes:
+        number: ``u16`` in offers; the greater its high byte, the stronger its class.
+        noise_name: As Noise hashes it.
+        knows_responder: IK: the initiator has the responder's static key beforehand.
+        post_quantum: hfs: an ML-KEM-768 secret goes into the keys.
+    """
+
+    number: int
+    noise_name: str
+    knows_responder: bool
+    post_quantum: bool
+
+    @property
+    def strength(self) -> int:
+        """The class: 0 classical, 1 hybrid."""
+        return self.number >> 8
+
+
+XX: Final = Suite(0x0001, "Noise_XX_25519_ChaChaPoly_SHA256", False, False)
+IK: Final = Suite(0x0002, "Noise_IK_25519_ChaChaPoly_SHA256", True, False)
+XX_HFS: Final = Suite(0x0101, "Noise_XXhfs_25519+MLKEM768_ChaChaPoly_SHA256", False, True)
+IK_HFS: Final = Suite(0x0102, "Noise_IKhfs_25519+MLKEM768_ChaChaPoly_SHA256", True, True)
+SUITES: Final = {suite.number: suite for suite in (XX, IK, XX_HFS, IK_HFS)}
 
 _HEAD: Final = struct.Struct(">HH")
 PREAMBLE_HEAD_LEN: Final = len(MAGIC) + _HEAD.size
@@ -36,11 +60,29 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What two offers have in common at best."""
+    """What two offers have in common at best.
+
+    Attributes:
+        version: Major and minor.
+        suites: The common suites of the strongest common class; any of them may be in use.
+        features: The common ones.
+    """
 
     version: tuple[int, int]
-    suite: int
+    suites: tuple[Suite, ...]
     features: tuple[int, ...]
+
+    @property
+    def first_contact(self) -> Suite:
+        """The suite of the class that needs no knowledge of the responder.
+
+        Raises:
+            ProtocolError: UNSUPPORTED_VERSION: it is not among the common ones.
+        """
+        for suite in self.suites:
+            if not suite.knows_responder:
+                return suite
+        raise ProtocolError("no suite for a first contact is common", ErrorCode.UNSUPPORTED_VERSION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +94,12 @@ class Preamble:
     encoded: bytes
 
 
-OUR_OFFER: Final = Offer(((PROTOCOL_MAJOR, PROTOCOL_MINOR),), tuple(sorted(SUITE_NAMES)))
+OUR_OFFER: Final = Offer(((PROTOCOL_MAJOR, PROTOCOL_MINOR),), tuple(sorted(SUITES)))
+"""Everything: an older peer is served, visibly classical."""
+HYBRID_OFFER: Final = Offer(
+    OUR_OFFER.versions, tuple(number for number in OUR_OFFER.suites if SUITES[number].post_quantum)
+)
+"""For a contact that has spoken hybrid: less is refused (R-4.3.6)."""
 
 
 def encode_offer(offer: Offer) -> bytes:
@@ -144,7 +191,7 @@ def choose(ours: Offer, theirs: Offer) -> Choice:
     """
     our_minor, their_minor = _best_minor(ours.versions), _best_minor(theirs.versions)
     majors = our_minor.keys() & their_minor.keys()
-    suites = set(ours.suites) & set(theirs.suites)
+    suites = [SUITES[number] for number in ours.suites if number in theirs.suites]
     if not majors:
         raise ProtocolError(
             "the peer speaks no version of the protocol that is known here",
@@ -156,7 +203,12 @@ def choose(ours: Offer, theirs: Offer) -> Choice:
         )
     major = max(majors)
     features = tuple(sorted(set(ours.features) & set(theirs.features)))
-    return Choice((major, min(our_minor[major], their_minor[major])), max(suites), features)
+    strongest = max(suite.strength for suite in suites)
+    return Choice(
+        (major, min(our_minor[major], their_minor[major])),
+        tuple(suite for suite in suites if suite.strength == strongest),
+        features,
+    )
 
 
 def _best_minor(versions: Sequence[tuple[int, int]]) -> dict[int, int]:

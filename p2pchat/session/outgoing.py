@@ -9,11 +9,13 @@ never left used none. Acknowledgements and PONGs are not queued but joined: one 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
-from p2pchat.errors import ErrorCode, LocalProtocolError
+from p2pchat.errors import ErrorCode
 from p2pchat.noise.symmetric import CipherState
 from p2pchat.session.delivery import Envelope
-from p2pchat.session.frames import BODY_MAX_BYTES, Kind, encode_frame, encode_inner
+from p2pchat.session.frames import BODY_MAX_BYTES, Kind
+from p2pchat.session.records import FrameSealer
 
 INDEX_LEN = 8
 
@@ -30,15 +32,15 @@ class Outgoing:
         self._pong: bytes | None = None
         self._receipt: int | None = None
         self._goodbye: ErrorCode | None = None
-        self._cipher: CipherState | None = None
+        self._sealer: FrameSealer | None = None
 
     def clear_bytes(self, data: bytes) -> None:
         """Queue bytes of the handshake phase as they are."""
         self._clear.append(data)
 
-    def start_transport(self, cipher: CipherState) -> None:
+    def start_transport(self, cipher: CipherState, *, now: float) -> None:
         """From now on, frames are encrypted with this cipher."""
-        self._cipher = cipher
+        self._sealer = FrameSealer(cipher, now=now)
 
     def control(self, kind: Kind, body: bytes = b"") -> None:
         """Queue a frame that depends on no stored state."""
@@ -85,39 +87,34 @@ class Outgoing:
         self._receipts.clear()
         self._pong = self._receipt = None
 
-    def take(self) -> bytes:
+    def take(self, *, now: float) -> bytes:
         """Return the bytes that may leave now."""
         parts = self._clear
         self._clear = []
-        if self._cipher is not None:
-            while self._control:
-                parts.append(self._seal(*self._control.popleft()))
-            if self._pong is not None:
-                parts.append(self._seal(Kind.PONG, self._pong))
-                self._pong = None
-            if self._receipt is not None:
-                parts.append(self._seal(Kind.ACK, self._receipt.to_bytes(INDEX_LEN, "big")))
-                self._receipt = None
-            while self._session and self._session[0][0] <= self._committed:
-                parts += self._seal_envelope(self._session.popleft()[1])
-            if self._goodbye is not None:
-                parts.append(self._seal(Kind.CLOSE, self._goodbye.to_bytes(2, "big")))
-                self._goodbye = None
+        if self._sealer is not None:
+            parts += [self._sealer.seal(kind, body, now=now) for kind, body in self._due()]
         return b"".join(parts)
 
-    def _seal_envelope(self, envelope: Envelope) -> list[bytes]:
-        body = envelope.index.to_bytes(INDEX_LEN, "big") + envelope.envelope
-        starts = range(0, len(body), BODY_MAX_BYTES)
-        return [
-            self._seal(
-                Kind.RATCHET if start == starts[-1] else Kind.RATCHET_PART,
-                body[start : start + BODY_MAX_BYTES],
-            )
-            for start in starts
-        ]
+    def _due(self) -> Iterator[tuple[Kind, bytes]]:
+        while self._control:
+            yield self._control.popleft()
+        if self._pong is not None:
+            yield Kind.PONG, self._pong
+            self._pong = None
+        if self._receipt is not None:
+            yield Kind.ACK, self._receipt.to_bytes(INDEX_LEN, "big")
+            self._receipt = None
+        while self._session and self._session[0][0] <= self._committed:
+            yield from _parts(self._session.popleft()[1])
+        if self._goodbye is not None:
+            yield Kind.CLOSE, self._goodbye.to_bytes(2, "big")
+            self._goodbye = None
 
-    def _seal(self, kind: Kind, body: bytes) -> bytes:
-        if self._cipher is None:
-            raise LocalProtocolError("the transport phase has not begun", ErrorCode.INTERNAL)
-        # The nonce is the cipher's own counter, one for each frame of this connection.
-        return encode_frame(self._cipher.encrypt_with_ad(b"", encode_inner(kind, body)))
+
+def _parts(envelope: Envelope) -> Iterator[tuple[Kind, bytes]]:
+    """Cut an envelope with its index into frames' bodies (R-8.5.8)."""
+    body = envelope.index.to_bytes(INDEX_LEN, "big") + envelope.envelope
+    starts = range(0, len(body), BODY_MAX_BYTES)
+    for start in starts:
+        kind = Kind.RATCHET if start == starts[-1] else Kind.RATCHET_PART
+        yield kind, body[start : start + BODY_MAX_BYTES]

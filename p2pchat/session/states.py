@@ -19,10 +19,18 @@ class State(Enum):
     """Responder, from the start."""
     AWAIT_MESSAGE_1 = "AWAIT_MESSAGE_1"
     """Responder, after the preamble."""
+    AWAIT_MESSAGE_1_AGAIN = "AWAIT_MESSAGE_1_AGAIN"
+    """Responder, after its RETRY."""
+    CONSIDERING = "CONSIDERING"
+    """Responder, with an IK message that the local side has to judge."""
+    AWAIT_CONFIRMATION = "AWAIT_CONFIRMATION"
+    """Responder, after its answer to IK: only a transport frame proves that it was no replay."""
     AWAIT_MESSAGE_2 = "AWAIT_MESSAGE_2"
     """Initiator, from the start."""
+    AWAIT_MESSAGE_2_AGAIN = "AWAIT_MESSAGE_2_AGAIN"
+    """Initiator, after the peer's RETRY."""
     AWAIT_MESSAGE_3 = "AWAIT_MESSAGE_3"
-    """Responder, after its answer."""
+    """Responder, after its answer to XX."""
     AUTHENTICATED = "AUTHENTICATED"
     """The peer is proven; nothing is read until the local side attaches."""
     GREETING = "GREETING"
@@ -41,7 +49,13 @@ class Trigger(Enum):
     """What moves a connection: a frame received, or a local command."""
 
     PREAMBLE = "preamble received"
+    MESSAGE_1_XX = "NOISE received, of XX"
+    MESSAGE_1_IK = "NOISE received, of IK"
     NOISE = "NOISE received"
+    RETRY = "RETRY received"
+    ASK_AGAIN = "local: retry"
+    ANSWER = "local: answer"
+    CONFIRMED = "first transport frame authenticates"
     REFUSE = "REFUSE received"
     ATTACH = "local: attach"
     ACCEPT = "local: accept"
@@ -64,9 +78,19 @@ _LIVE: Final = (_S.GREETING, _S.PENDING, _S.SYNCING, _S.OPEN)
 TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
     {
         (_S.AWAIT_PREAMBLE, _T.PREAMBLE): _S.AWAIT_MESSAGE_1,
-        (_S.AWAIT_MESSAGE_1, _T.NOISE): _S.AWAIT_MESSAGE_3,
+        (_S.AWAIT_MESSAGE_1, _T.MESSAGE_1_XX): _S.AWAIT_MESSAGE_3,
+        (_S.AWAIT_MESSAGE_1, _T.MESSAGE_1_IK): _S.CONSIDERING,
+        (_S.AWAIT_MESSAGE_1, _T.ASK_AGAIN): _S.AWAIT_MESSAGE_1_AGAIN,
+        (_S.CONSIDERING, _T.ANSWER): _S.AWAIT_CONFIRMATION,
+        (_S.CONSIDERING, _T.ASK_AGAIN): _S.AWAIT_MESSAGE_1_AGAIN,
+        (_S.AWAIT_CONFIRMATION, _T.CONFIRMED): _S.AUTHENTICATED,
+        (_S.AWAIT_MESSAGE_1_AGAIN, _T.MESSAGE_1_XX): _S.AWAIT_MESSAGE_3,
+        (_S.AWAIT_MESSAGE_1_AGAIN, _T.REFUSE): _S.CLOSED,
         (_S.AWAIT_MESSAGE_2, _T.NOISE): _S.AUTHENTICATED,
+        (_S.AWAIT_MESSAGE_2, _T.RETRY): _S.AWAIT_MESSAGE_2_AGAIN,
         (_S.AWAIT_MESSAGE_2, _T.REFUSE): _S.CLOSED,
+        (_S.AWAIT_MESSAGE_2_AGAIN, _T.NOISE): _S.AUTHENTICATED,
+        (_S.AWAIT_MESSAGE_2_AGAIN, _T.REFUSE): _S.CLOSED,
         (_S.AWAIT_MESSAGE_3, _T.NOISE): _S.AUTHENTICATED,
         (_S.AWAIT_MESSAGE_3, _T.REFUSE): _S.CLOSED,
         (_S.AUTHENTICATED, _T.ATTACH): _S.GREETING,

@@ -1,0 +1,68 @@
+"""The record layer: transport frames in and out, and their keys' turnover (protocol.md §7.1, §7.6).
+
+Each direction has one cipher. The sender changes its key by an in-band marker, so that a key
+taken from a running connection opens little of what went before; the receiver insists on it.
+"""
+
+from __future__ import annotations
+
+from p2pchat.constants import REKEY_FRAMES, REKEY_INTERVAL_S, REKEY_TOLERATED_FRAMES
+from p2pchat.errors import ErrorCode, ProtocolError
+from p2pchat.noise.symmetric import CipherState
+from p2pchat.session.frames import Kind, decode_inner, encode_frame, encode_inner
+
+
+class FrameSealer:
+    """Our direction."""
+
+    __slots__ = ("_changed_at", "_cipher", "_frames")
+
+    def __init__(self, cipher: CipherState, *, now: float) -> None:
+        self._cipher = cipher
+        self._frames = 0
+        self._changed_at = now
+
+    def seal(self, kind: Kind, body: bytes, *, now: float) -> bytes:
+        """Return a whole frame; a REKEY frame goes before it when one is due (R-7.6.1)."""
+        marker = b""
+        # The marker counts as a frame of the old key, hence the one that is kept for it.
+        if self._frames >= REKEY_FRAMES - 1 or now - self._changed_at >= REKEY_INTERVAL_S:
+            marker = self._seal(Kind.REKEY, b"")
+            self._cipher.rekey()
+            self._frames = 0
+            self._changed_at = now
+        return marker + self._seal(kind, body)
+
+    def _seal(self, kind: Kind, body: bytes) -> bytes:
+        self._frames += 1
+        # The nonce is the cipher's own counter, one for each frame; rekeying leaves it going.
+        return encode_frame(self._cipher.encrypt_with_ad(b"", encode_inner(kind, body)))
+
+
+class FrameOpener:
+    """The peer's direction."""
+
+    __slots__ = ("_cipher", "_frames")
+
+    def __init__(self, cipher: CipherState) -> None:
+        self._cipher = cipher
+        self._frames = 0
+
+    def open(self, frame: bytes) -> tuple[int, bytes] | None:
+        """Return a frame's kind and body, or None for a REKEY, which is carried out here.
+
+        Raises:
+            DecryptionError: It does not authenticate; the connection is over.
+            ProtocolError: Malformed, or the peer keeps one key too long (R-7.6.2).
+        """
+        kind, body = decode_inner(self._cipher.decrypt_with_ad(b"", frame))
+        self._frames += 1
+        if kind == Kind.REKEY:
+            if body:
+                raise ProtocolError("a REKEY has no body")
+            self._cipher.rekey()
+            self._frames = 0
+            return None
+        if self._frames > REKEY_TOLERATED_FRAMES:
+            raise ProtocolError("the peer does not change its key", ErrorCode.LIMIT_EXCEEDED)
+        return kind, body
