@@ -41,6 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             args = build_parser().parse_args(argv)
             _require_text(args)
             code = _run(args)
+        except SystemExit:  # argparse's, after --help and --version
+            code = 0
         except BaseExceptionGroup as group:
             raise _first_leaf(group) from None
         if sys.stdout is not None:
