@@ -7,6 +7,7 @@ from argparse import Namespace
 
 from p2pchat.cli.opening import profile_path, with_client
 from p2pchat.cli.output import print_json
+from p2pchat.errors import ProfileExistsError, UsageError
 from p2pchat.rpc.client import Client
 
 
@@ -19,7 +20,6 @@ def _init(args: Namespace) -> int:
     # Late: only the first command of a profile's life makes keys.
     from p2pchat.cli.unlock import new_unlock
     from p2pchat.crypto.secret import system_rng
-    from p2pchat.errors import ProfileExistsError
     from p2pchat.identity.certificate import parse_and_verify
     from p2pchat.identity.keys import peer_id
     from p2pchat.store.open import create_profile, profile_exists
@@ -49,6 +49,9 @@ def _init(args: Namespace) -> int:
 
 
 def _whoami(args: Namespace) -> int:
+    if args.json and args.qr:
+        raise UsageError("--json and --qr exclude each other")
+
     async def work(client: Client) -> dict[str, str]:
         identity: dict[str, str] = await client.call("identity.show")
         return identity

@@ -38,7 +38,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")
     try:
         try:
-            code = _run(build_parser().parse_args(argv))
+            args = build_parser().parse_args(argv)
+            _require_text(args)
+            code = _run(args)
+        except SystemExit:  # argparse's, after --help and --version
+            code = 0
         except BaseExceptionGroup as group:
             raise _first_leaf(group) from None
         if sys.stdout is not None:
@@ -96,6 +100,18 @@ def _run(args: Namespace) -> int:
             return 0
         case unknown:
             raise AssertionError(unknown)  # argparse let only known ones pass
+
+
+def _require_text(args: Namespace) -> None:
+    """Refuse words that are not text; files and folders may have any bytes in their names."""
+    for name, value in vars(args).items():
+        if isinstance(value, str) and name not in ("profile", "passphrase_file"):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                from p2pchat.errors import UsageError  # most runs need no errors
+
+                raise UsageError(f"'{name}' is not text in this terminal's encoding") from None
 
 
 def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:

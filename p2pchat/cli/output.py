@@ -11,8 +11,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from wcwidth import wcswidth
-
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.sanitize import clean_line, clean_text
 
@@ -80,4 +78,6 @@ def message_lines(message: Mapping[str, Any], contact: str) -> list[str]:
 
 
 def _width(text: str) -> int:
+    from wcwidth import wcswidth  # large tables, for tables only
+
     return max(0, wcswidth(text))

@@ -1,7 +1,8 @@
-"""Checks published Noise test vectors against our engine (protocol.md §5.1).
+"""Checks published Noise test vectors against our engine (protocol.md §5.1, §5.5).
 
-Three forms of file are read: cacophony's, with any of our patterns and modifiers; noise-c's
-fallback form, where message 0 is an attempt that its receiver cannot read; and a small form for
+Four forms of file are read: cacophony's, with any of our patterns and modifiers; noise-c's
+fallback form, where message 0 is an attempt that its receiver cannot read; the hybrid form, which
+gives the KEM's seed, ciphertext and shared secret, and the transport keys; and a small form for
 REKEY. Both parties of each vector are played: every message must come out byte for byte, every
 payload must come back, and both handshake hashes must agree. A file that is none of these is one
 failed vector with one sentence; nothing in a file causes a traceback.
@@ -17,10 +18,13 @@ from typing import Final, NoReturn
 import msgspec
 
 from p2pchat.constants import KEY_LEN
+from p2pchat.crypto import kem
+from p2pchat.crypto.kem import KemKeyPair
 from p2pchat.crypto.secret import Secret
 from p2pchat.crypto.x25519 import KeyPair, key_pair
 from p2pchat.errors import CryptoError, P2PChatError
 from p2pchat.noise.handshake import HandshakeState, Split
+from p2pchat.noise.party import Encapsulate
 from p2pchat.noise.patterns import parse_protocol_name
 from p2pchat.noise.symmetric import CipherState
 
@@ -65,6 +69,11 @@ class _Vector(msgspec.Struct):
     resp_static: str | None = None
     resp_remote_static: str | None = None
     handshake_hash: str | None = None
+    init_kem_seed: str | None = None
+    kem_ciphertext: str | None = None  # what the responder's encapsulation gives
+    kem_shared_secret: str | None = None
+    split_k1: str | None = None  # from initiator to responder
+    split_k2: str | None = None
 
 
 class _Rekey(msgspec.Struct):
@@ -77,7 +86,7 @@ def run(paths: Sequence[str], write: Callable[[str], None]) -> int:
     """Check files and report, a line for each vector and a last one with the counts.
 
     Args:
-        paths: Files in any of the three forms.
+        paths: Files in any of the four forms.
         write: Takes one line, without its end.
 
     Returns:
@@ -122,14 +131,15 @@ def check_data(data: bytes) -> list[VectorResult]:
         return [VectorResult("file", f"not JSON: {_printable(str(error))}")]
     match document:
         case {"vectors": [_, *_] as vectors}:
-            return [_check_entry(entry) for entry in vectors]
+            # The hybrid form names the protocol once, for all of the file's vectors.
+            return [_check_entry(entry, document.get("protocol_name")) for entry in vectors]
         case {"rekeyed": _}:
-            return [_check_entry(document)]
+            return [_check_entry(document, None)]
         case _:
             return [VectorResult("file", "holds no Noise vectors")]
 
 
-def _check_entry(entry: object) -> VectorResult:
+def _check_entry(entry: object, file_name: object) -> VectorResult:
     name = "unnamed"
     try:
         match entry:
@@ -139,6 +149,9 @@ def _check_entry(entry: object) -> VectorResult:
             case {"rekeyed": _}:
                 name = "REKEY ChaChaPoly"
                 _check_rekey(msgspec.convert(entry, _Rekey))
+            case {} if isinstance(file_name, str):
+                name = _printable(file_name)
+                _check_vector(file_name, msgspec.convert(entry, _Vector))
             case _:
                 raise MismatchError("has no protocol name")
     except msgspec.ValidationError as error:
@@ -149,18 +162,20 @@ def _check_entry(entry: object) -> VectorResult:
 
 
 def _check_rekey(vector: _Rekey) -> None:
-    """Show the key that a cipher has now by what it encrypts: the cipher hides the key itself."""
     cipher = CipherState(Secret(_unhex(vector.k, "k")))
     for field, expected in (("rekeyed", vector.rekeyed), ("rekeyed_twice", vector.rekeyed_twice)):
         cipher.rekey()
-        other = CipherState(Secret(_unhex(expected, field)), nonce=cipher.nonce)
-        if cipher.encrypt_with_ad(b"", b"") != other.encrypt_with_ad(b"", b""):
-            raise MismatchError(f"{field} differs")
+        _compare_key(field, cipher, expected)
 
 
 def _check_vector(name: str, vector: _Vector) -> None:
-    parse_protocol_name(name)  # first: what is not implemented is a clearer finding than a key
+    protocol = parse_protocol_name(name)  # first: clearer than a key that is out of place
     init, resp = _keys_of(vector, "init"), _keys_of(vector, "resp")
+    if vector.init_kem_seed is not None:
+        seed = Secret(_unhex(vector.init_kem_seed, "init_kem_seed"))
+        init = replace(init, e1=kem.key_pair(seed))
+    if protocol.is_hybrid:
+        resp = replace(resp, encapsulate=_encapsulation(vector))
     messages = [
         (
             _unhex(message.payload, f"the payload of message {number}"),
@@ -189,7 +204,7 @@ def _check_vector(name: str, vector: _Vector) -> None:
         _compare(f"message {number}", sender.write(payload), ciphertext)
         _compare(f"the payload of message {number}", receiver.read(ciphertext), payload)
     for party in (initiator, responder):
-        party.check_outcome(vector.handshake_hash)
+        party.check_outcome(vector)
 
 
 def _check_failed_attempt(
@@ -213,6 +228,8 @@ class _Keys:
     e: KeyPair | None
     rs: bytes | None
     psks: tuple[Secret, ...]
+    e1: KemKeyPair | None = None
+    encapsulate: Encapsulate | None = None
 
 
 class _Party:
@@ -221,6 +238,7 @@ class _Party:
     def __init__(
         self, protocol_name: str, keys: _Keys, *, initiator: bool, re: bytes | None = None
     ) -> None:
+        self._is_initiator = initiator
         self._handshake = HandshakeState(
             protocol_name,
             initiator=initiator,
@@ -231,6 +249,8 @@ class _Party:
             rs=keys.rs,
             re=re,
             psks=keys.psks,
+            e1=keys.e1,
+            encapsulate=keys.encapsulate,
         )
         self._split: Split | None = None
 
@@ -244,12 +264,18 @@ class _Party:
             return self._handshake.read_message(message)
         return self._transport().receive.decrypt_with_ad(b"", message)
 
-    def check_outcome(self, handshake_hash: str | None) -> None:
+    def check_outcome(self, vector: _Vector) -> None:
         if not self._handshake.is_complete:
             raise MismatchError("the vector ends before its handshake does")
-        if handshake_hash is not None:
-            expected = _unhex(handshake_hash, "handshake_hash")
+        if vector.handshake_hash is not None:
+            expected = _unhex(vector.handshake_hash, "handshake_hash")
             _compare("handshake_hash", self._handshake.handshake_hash, expected)
+        split = self._transport()
+        first, second = split.send, split.receive
+        if not self._is_initiator:
+            first, second = second, first
+        _compare_key("split_k1", first, vector.split_k1)
+        _compare_key("split_k2", second, vector.split_k2)
 
     def _transport(self) -> Split:
         if self._split is None:
@@ -276,6 +302,15 @@ def _keys_of(vector: _Vector, party: str) -> _Keys:
     )
 
 
+def _encapsulation(vector: _Vector) -> Encapsulate:
+    """Return what gives the vector's ciphertext: our KEM encapsulates at random only."""
+    if vector.kem_ciphertext is None or vector.kem_shared_secret is None:
+        raise MismatchError("the vector does not give the KEM's ciphertext and shared secret")
+    ciphertext = _unhex(vector.kem_ciphertext, "kem_ciphertext")
+    shared_secret = _unhex(vector.kem_shared_secret, "kem_shared_secret")
+    return lambda _public: (ciphertext, shared_secret)
+
+
 def _no_randomness(count: int) -> NoReturn:
     raise MismatchError("the vector does not give an ephemeral key that it needs")
 
@@ -293,6 +328,15 @@ def _compare(what: str, ours: bytes, expected: bytes) -> None:
     for position, (mine, theirs) in enumerate(zip(ours, expected, strict=True)):
         if mine != theirs:
             raise MismatchError(f"{what} differs from byte {position} on")
+
+
+def _compare_key(field: str, cipher: CipherState, expected: str | None) -> None:
+    """Compare a cipher's key by what it encrypts, since the cipher hides the key itself."""
+    if expected is None:
+        return
+    other = CipherState(Secret(_unhex(expected, field)), nonce=cipher.nonce)
+    if cipher.encrypt_with_ad(b"", b"") != other.encrypt_with_ad(b"", b""):
+        raise MismatchError(f"{field} differs")
 
 
 def _printable(text: str) -> str:

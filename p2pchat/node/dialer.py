@@ -123,14 +123,14 @@ class Race:
                 if task is None:
                     return []
                 self._tasks.append(task)
-                failed = len(self._failures)
+                task.add_done_callback(lambda _: self._changed.notify())
                 due = clock.monotonic() + STAGGER_S
-                while await self._changed.wait_until(clock, due):
-                    if self._is_over():
-                        return self._failures
-                    if len(self._failures) > failed:
+                while not self._is_over() and not task.done():
+                    if not await self._changed.wait_until(clock, due):
                         break
-            while len(self._failures) < len(self._tasks) and not self._is_over():
+                if self._is_over():
+                    return self._failures
+            while not self._is_over() and not all(task.done() for task in self._tasks):
                 await self._changed.wait()
             return self._failures
         finally:
@@ -147,27 +147,23 @@ class Race:
                 stream = await self._env.transport.dial(address)
         except UnreachableError as error:
             why = str(error).removeprefix(f"{address}: ")
-            self._fail(Failure(address, Absence.UNREACHABLE, why))
+            self._failures.append(Failure(address, Absence.UNREACHABLE, why))
             return
         except TimeoutError:
             why = f"no answer in {timeout_s:g} s"
-            self._fail(Failure(address, Absence.UNREACHABLE, why))
+            self._failures.append(Failure(address, Absence.UNREACHABLE, why))
             return
         link = self._reception.serve_dialled(stream, self._peer, self)
         try:
-            self._won = await asyncio.shield(link.admitted)
+            admitted = await asyncio.shield(link.admitted)
         except asyncio.CancelledError:
             if not link.admitted.done():
                 link.abort()
             raise
-        if self._won:
-            self._changed.notify()
+        if admitted:
+            self._won = True
         else:
-            self._fail(_failure(link, address))
-
-    def _fail(self, failure: Failure) -> None:
-        self._failures.append(failure)
-        self._changed.notify()
+            self._failures.append(_failure(link, address))
 
 
 def _failure(link: Link, address: str) -> Failure:

@@ -11,44 +11,29 @@ on by itself from there, through reconnects and restarts, until the peer has sto
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final, Self
 
 from p2pchat import __version__
 from p2pchat.config import Config
-from p2pchat.constants import (
-    LINK_ADDRESSES_MAX,
-    MESSAGE_ID_LEN,
-    NOTE_MAX_CHARS,
-)
+from p2pchat.constants import LINK_ADDRESSES_MAX, MESSAGE_ID_LEN
 from p2pchat.crypto.secret import Rng
-from p2pchat.errors import (
-    ErrorCode,
-    IdentityError,
-    LocalProtocolError,
-    TrustError,
-    UnreachableError,
-    UsageError,
-)
-from p2pchat.identity import safety_number, trust
+from p2pchat.errors import LocalProtocolError, UnreachableError, UsageError
 from p2pchat.identity.keys import peer_id
-from p2pchat.identity.link import ContactLink, encode_link, parse_address, parse_link
-from p2pchat.identity.trust import Pin, Trust
-from p2pchat.node.book import PeerBook, check_name
+from p2pchat.identity.link import ContactLink, encode_link
+from p2pchat.identity.trust import Trust, require_sendable
+from p2pchat.node.book import PeerBook
 from p2pchat.node.clock import Clock
+from p2pchat.node.contacts import ContactDesk
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
 from p2pchat.node.messages import message_view, parse_message_id
-from p2pchat.node.peer import Peer
 from p2pchat.node.reception import Reception
 from p2pchat.node.subscription import Subscription
 from p2pchat.node.views import ContactView, IdentityView, MessageView, StatusView
-from p2pchat.sanitize import clean_line
 from p2pchat.session.messages import check_text
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import (
-    ContactRecord,
     DeliveryState,
     Direction,
     MessageRecord,
@@ -98,6 +83,7 @@ class Node:
         self._book = PeerBook(self._env)
         self._reception = Reception(self._env, self._book)
         self._dialer = Dialer(self._env, self._book, self._reception)
+        self._desk = ContactDesk(self._env, self._book, self._reception, self._dialer)
         self._listeners: list[Listener] = []
         self._stopped = False
 
@@ -184,41 +170,7 @@ class Node:
             ContactError: The name belongs to another contact.
             TrustError: That identity is blocked.
         """
-        parsed = parse_link(link)
-        if parsed.identity == self._env.credentials.identity:
-            raise UsageError("this is your own contact link; send it to the other person")
-        chosen = None if name is None else check_name(name)
-        if clean_line(note, NOTE_MAX_CHARS) != note:
-            raise UsageError(f"a note is one line of at most {NOTE_MAX_CHARS} characters")
-        async with self._book.adding:
-            peer = self._book.by_identity(parsed.identity)
-            if peer is None:
-                record = ContactRecord(
-                    contact_id=0,
-                    name=chosen or self._name_in_link(parsed),
-                    pin=Pin(parsed.identity, Trust.UNVERIFIED),
-                    addresses=parsed.addresses,
-                    added_at_ms=self._env.clock.wall_ms(),
-                )
-                peer = await self._book.add(record, note, unique=chosen is None)
-                self._reception.turn_away_stranger(parsed.identity)
-                self._dialer.start(peer)
-                return peer.view()
-        if peer.record.pin.trust is Trust.BLOCKED:
-            raise TrustError(f"{peer.record.name} is blocked; accept the contact first")
-        was_request = peer.record.pin.trust is Trust.REQUEST
-        await peer.update(
-            lambda record: replace(
-                record,
-                name=chosen or record.name,
-                addresses=parsed.addresses or record.addresses,
-                pin=trust.on_accept(record.pin) if was_request else record.pin,
-            )
-        )
-        if was_request:
-            self._greet_anew(peer)
-        self._wake(peer)
-        return peer.view()
+        return (await self._desk.add(link, name, note)).view()
 
     async def contacts(self) -> list[ContactView]:
         """Return all contacts, by name."""
@@ -243,43 +195,22 @@ class Node:
         Raises:
             ContactError: The new key belongs to another contact.
         """
-        peer = self._book.find(contact)
-        before = peer.record.pin
-        await peer.update(lambda record: replace(record, pin=trust.on_accept(record.pin)))
-        if peer.identity != before.identity:
-            await self._forget_identity(peer)
-        elif before.trust in (Trust.REQUEST, Trust.BLOCKED):
-            self._greet_anew(peer)
-        self._wake(peer)
+        await self._desk.accept(self._book.find(contact))
 
     async def keep(self, contact: str) -> None:
         """Keep the pinned key and dismiss the one that appeared instead.
 
         The dismissed key changes nothing again until the node is restarted, wherever it answers.
         """
-        peer = self._book.find(contact)
-        if peer.record.pin.offered is not None:
-            peer.dismissed.add(peer.record.pin.offered)
-        await peer.update(lambda record: replace(record, pin=trust.on_keep(record.pin)))
-        self._wake(peer)
+        await self._desk.keep(self._book.find(contact))
 
     async def block(self, contact: str) -> None:
         """Block a contact: it may connect, and learns nothing."""
-        peer = self._book.find(contact)
-        await peer.update(lambda record: replace(record, pin=trust.on_block(record.pin)))
-        if peer.link is not None:
-            peer.link.close(ErrorCode.NORMAL, "the contact was blocked")
+        await self._desk.block(self._book.find(contact))
 
     async def remove(self, contact: str) -> None:
         """Delete a contact, its messages and its session."""
-        peer = self._book.find(contact)
-        peer.removed = True
-        async with peer.attaching:
-            if peer.link is not None:
-                peer.link.close(ErrorCode.NORMAL, "the contact was removed")
-                await peer.link.is_detached.wait()
-            await self._book.remove(peer)
-        peer.dial.notify()
+        await self._desk.remove(self._book.find(contact))
 
     async def set_addresses(self, contact: str, addresses: Sequence[str]) -> None:
         """Replace what is known of where a contact is reached.
@@ -287,21 +218,11 @@ class Node:
         Raises:
             UsageError: Malformed, or more than ``LINK_ADDRESSES_MAX``.
         """
-        peer = self._book.find(contact)
-        if len(addresses) > LINK_ADDRESSES_MAX:
-            raise UsageError(f"a contact has at most {LINK_ADDRESSES_MAX} addresses")
-        for address in addresses:
-            try:
-                parse_address(address)
-            except IdentityError as error:
-                raise UsageError(str(error)) from error
-        await peer.update(lambda record: replace(record, addresses=tuple(addresses)))
-        self._wake(peer)
+        await self._desk.set_addresses(self._book.find(contact), addresses)
 
     async def safety_number(self, contact: str) -> str:
         """Return the 60 digits to compare."""
-        peer = self._book.find(contact)
-        return safety_number.safety_number(self._env.credentials.identity, peer.identity)
+        return self._desk.safety_number(self._book.find(contact))
 
     async def verify(self, contact: str, number: str) -> Trust:
         """Compare a pasted safety number and mark the contact as verified.
@@ -310,24 +231,13 @@ class Node:
             UsageError: Not 60 digits.
             TrustError: They differ, or another decision comes first.
         """
-        peer = self._book.find(contact)
-        pinned = peer.identity
-        safety_number.compare(await self.safety_number(contact), number)
-        now_ms = self._env.clock.wall_ms()
-
-        def verified(record: ContactRecord) -> ContactRecord:
-            if record.pin.identity != pinned:
-                raise TrustError("the contact's key has just changed; compare again")
-            return replace(record, pin=trust.on_verified(record.pin), verified_at_ms=now_ms)
-
-        await peer.update(verified)
-        return peer.record.pin.trust
+        return await self._desk.verify(self._book.find(contact), number)
 
     def retry(self, contact: str | None = None) -> None:
         """Dial now, one contact or all, whatever the back-off says."""
         peers = list(self._book) if contact is None else [self._book.find(contact)]
         for peer in peers:
-            self._wake(peer)
+            self._desk.seek(peer)
 
     # --- messages --------------------------------------------------------------------------------
 
@@ -339,7 +249,7 @@ class Node:
             TrustError: The contact is changed, blocked, or only a request.
         """
         peer = self._book.find(contact)
-        trust.require_sendable(peer.record.pin)
+        require_sendable(peer.record.pin)
         try:
             check_text(text)
         except LocalProtocolError as error:
@@ -442,28 +352,3 @@ class Node:
                 ) from None
             finally:
                 waiting.close()
-
-    # --- inside ----------------------------------------------------------------------------------
-
-    def _name_in_link(self, link: ContactLink) -> str:
-        try:
-            return check_name(clean_line(link.name, len(link.name)))
-        except UsageError:
-            return peer_id(link.identity)[:8]
-
-    def _wake(self, peer: Peer) -> None:
-        peer.backoff.reset()
-        peer.dial.notify()
-
-    def _greet_anew(self, peer: Peer) -> None:
-        """The person has accepted: a connection that waits for it goes on."""
-        if peer.link is not None:
-            peer.link.accept()
-
-    async def _forget_identity(self, peer: Peer) -> None:
-        """Another key is pinned: nothing of the old one's session may be used for it."""
-        async with peer.attaching:
-            if peer.link is not None:
-                peer.link.close(ErrorCode.NORMAL, "the contact's key was replaced")
-                await peer.link.is_detached.wait()
-            await self._env.store.write(lambda tx: tx.break_session(peer.contact_id))

@@ -115,6 +115,9 @@ class Peer:
     async def update(self, change: Callable[[ContactRecord], ContactRecord]) -> None:
         """Change the stored record, then this copy.
 
+        With another identity key, everything that belongs to the old one goes in the same
+        transaction: its session, its certificate's generation, the comparison of its number.
+
         Raises:
             UnknownContactError: It was removed meanwhile.
             ContactError: The name or the identity belongs to another contact.
@@ -124,7 +127,11 @@ class Peer:
             current = tx.contact(self.contact_id)
             if current is None:
                 raise UnknownContactError("that contact was removed")
-            return tx.put_contact(change(current))
+            changed = change(current)
+            if changed.pin.identity != current.pin.identity:
+                tx.break_session(self.contact_id)
+                changed = replace(changed, certificate_generation=0, verified_at_ms=None)
+            return tx.put_contact(changed)
 
         self.record = await self._env.store.write(work)
         self.show()

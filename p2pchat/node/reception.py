@@ -153,6 +153,8 @@ class Reception:
         return Attach(accepted=False, name="")
 
     async def _attach(self, link: Link, peer: Peer, event: PeerAuthenticated) -> Attach | Close:
+        if peer.removed:
+            return Close(ErrorCode.NORMAL, "the contact was removed")
         current = peer.link
         if current is not None:
             if link.race is not None and current.race is link.race:
@@ -164,8 +166,6 @@ class Reception:
             current.close(ErrorCode.SUPERSEDED, REPLACED)
             await current.is_detached.wait()
         record, session = await self._load(peer, event)
-        if peer.removed:
-            return Close(ErrorCode.NORMAL, "the contact was removed")
         peer.record = record
         peer.link, link.peer = link, peer
         link.session_used = session is not None and (session.received or session.acknowledged) > 0

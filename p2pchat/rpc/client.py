@@ -88,10 +88,14 @@ class LineClient:
             raise _connection_lost()
         self._last_id += 1
         request_id = self._last_id
+        try:
+            line = format_request(request_id, method, params or {}) + b"\n"
+        except UnicodeEncodeError:
+            raise RpcError(RpcCode.INVALID_PARAMS, "half a surrogate pair is not text") from None
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._pending[request_id] = answer
         try:
-            self._write(format_request(request_id, method, params or {}) + b"\n")
+            self._write(line)
             return await answer
         finally:
             self._pending.pop(request_id, None)

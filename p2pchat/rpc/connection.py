@@ -14,11 +14,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from typing import Any, ClassVar, Final, Protocol
 
 from p2pchat.rpc.lines import LineSplitter, LineTooLong
-from p2pchat.rpc.ordering import Order
+from p2pchat.rpc.ordering import Order, Turn
 from p2pchat.rpc.outbox import Outbox, SlowClientError
 from p2pchat.rpc.protocol import (
     LINE_MAX_BYTES,
@@ -34,10 +34,14 @@ from p2pchat.rpc.protocol import (
     parse_line,
 )
 
-REQUESTS_AT_WORK_MAX: Final = 256
-"""Of one connection; then its input is left unread until some are done."""
+REQUESTS_AT_WORK_MAX: Final = 1024
+"""Of one connection, more than one batch; then its input is left unread until some are done."""
 FINISH_S: Final = 3.0
 """After the end of input: so long may requests at work and unsent lines still take."""
+
+_TOO_LONG: Final = BadCall(
+    RpcError(RpcCode.INVALID_REQUEST, f"a line has at most {LINE_MAX_BYTES} bytes")
+)
 
 _log = logging.getLogger(__name__)
 
@@ -152,11 +156,25 @@ class _Connection:
         lines = LineSplitter(LINE_MAX_BYTES)
         while data := await self._channel.read():
             for line in lines.feed(data):
-                await self._room.acquire()
-                requests.create_task(self._answer(line))
+                await self._begin(line, requests)
         if last := lines.finish():
+            await self._begin(last, requests)
+
+    async def _begin(self, line: bytes | LineTooLong, requests: asyncio.TaskGroup) -> None:
+        """Take the places of a line's calls in the order, and let them run."""
+        parsed = _TOO_LONG if isinstance(line, LineTooLong) else parse_line(line)
+        calls = parsed.calls if isinstance(parsed, Batch) else (parsed,)
+        running = []
+        for call in calls:
             await self._room.acquire()
-            requests.create_task(self._answer(last))
+            running.append(requests.create_task(self._work_on(call)))
+        requests.create_task(self._answer(running, in_one=isinstance(parsed, Batch)))
+
+    def _work_on(self, call: Call | BadCall) -> Coroutine[None, None, bytes | None]:
+        """Take the call's place at once and return what is to be done for it."""
+        if isinstance(call, BadCall):
+            return _refuse(call)
+        return self._run(call, self._order.take(call.method))
 
     async def _write(self) -> None:
         while chunk := await self._outbox.next_chunk():
@@ -166,35 +184,23 @@ class _Connection:
         async for method, params in stream:
             await self._outbox.put_notification(format_notification(method, params))
 
-    async def _answer(self, line: bytes | LineTooLong) -> None:
-        try:
-            answer = await self._run_line(line)
-            if answer is not None:
-                await self._outbox.put_answer(answer)
-        finally:
-            self._room.release()
+    async def _answer(self, running: Sequence[asyncio.Task[bytes | None]], *, in_one: bool) -> None:
+        """Send the answers of one line; notifications have none."""
+        answers = [answer for task in running if (answer := await task) is not None]
+        if answers:
+            await self._outbox.put_answer(format_batch(answers) if in_one else answers[0])
+        for _ in running:
+            self._room.release()  # only now: a client that reads nothing gets no further
 
-    async def _run_line(self, line: bytes | LineTooLong) -> bytes | None:
-        if isinstance(line, LineTooLong):
-            return format_error(
-                None,
-                RpcError(RpcCode.INVALID_REQUEST, f"a line has at most {LINE_MAX_BYTES} bytes"),
-            )
-        match parse_line(line):
-            case Batch(calls):
-                # In order here as well; an answer each, those to notifications left out.
-                answers = [answer for call in calls if (answer := await self._run(call))]
-                return format_batch(answers) if answers else None
-            case single:
-                return await self._run(single)
-
-    async def _run(self, call: Call | BadCall) -> bytes | None:
-        if isinstance(call, BadCall):
-            return format_error(call.request_id, call.error)
+    async def _run(self, call: Call, turn: Turn) -> bytes | None:
         try:
-            async with self._order.turn(call.method):
+            async with turn.entered():
                 result = await self._dispatcher.call(call.method, call.params)
             answer = format_result(call.request_id, result)
         except RpcError as error:
             answer = format_error(call.request_id, error)
         return None if call.is_notification else answer
+
+
+async def _refuse(call: BadCall) -> bytes | None:
+    return format_error(call.request_id, call.error)

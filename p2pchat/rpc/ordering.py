@@ -10,7 +10,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Sequence, Set
+
+
+class Turn:
+    """A place in the order; who takes one must enter it, since others wait for its end."""
+
+    def __init__(
+        self, before: Sequence[asyncio.Event], begun: asyncio.Event, done: asyncio.Event
+    ) -> None:
+        self._before = before
+        self._begun = begun
+        self._done = done
+
+    @contextlib.asynccontextmanager
+    async def entered(self) -> AsyncIterator[None]:
+        """Wait until it is our turn; the body runs at once after the wait."""
+        try:
+            for event in self._before:
+                await event.wait()
+            self._begun.set()
+            yield
+        finally:
+            self._begun.set()
+            self._done.set()
 
 
 class Order:
@@ -24,24 +47,18 @@ class Order:
     def __init__(self, *, side_by_side: Set[str], unordered: Set[str]) -> None:
         self._side_by_side = side_by_side
         self._unordered = unordered
-        self._alone = _set_event()  # the last method that ran alone is done
+        self._alone = _set_event()  # the last method that runs alone is done
         self._begun = _set_event()  # the last method of either kind has begun
         self._since: list[asyncio.Event] = []  # done events of what came after ``_alone``
 
-    @contextlib.asynccontextmanager
-    async def turn(self, method: str) -> AsyncIterator[None]:
-        """Wait until ``method`` may begin; to be entered in the order of arrival.
-
-        The body runs at once after the wait, and what follows in the order waits for it.
-        """
-        if method in self._unordered:
-            yield
-            return
+    def take(self, method: str) -> Turn:
+        """Take the next place, for ``method``; never waits."""
         begun, done = asyncio.Event(), asyncio.Event()
-        # Nothing is awaited before the place in the order is taken. Who runs side by side waits
-        # for the predecessor's beginning as well, not just for the same event as it: a task that
-        # finds an event set goes on at once, before those that the event has yet to wake.
+        if method in self._unordered:
+            return Turn((), begun, done)
         if method in self._side_by_side:
+            # The predecessor's beginning as well, not just the event that it waits for too: a
+            # task that finds an event set goes on at once, before those whom it has yet to wake.
             before = [self._alone, self._begun]
             self._since = [event for event in self._since if not event.is_set()]
             self._since.append(done)
@@ -49,14 +66,7 @@ class Order:
             before = [self._alone, *self._since]
             self._alone, self._since = done, []
         self._begun = begun
-        try:
-            for event in before:
-                await event.wait()
-            begun.set()
-            yield
-        finally:
-            begun.set()
-            done.set()
+        return Turn(before, begun, done)
 
 
 def _set_event() -> asyncio.Event:

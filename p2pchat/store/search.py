@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
 from p2pchat.errors import UsageError
+from p2pchat.store.rows import MESSAGE_QUERY, Row
 
 SEARCH_WORDS_MAX: Final = 32
 """A person types a few words; the expression's depth is bounded by it."""
@@ -28,13 +29,7 @@ INDEX_BATCH_CHARS: Final = 1 << 17
 PURGE_STEP_PAGES: Final = 64
 """Pages rewritten by one step of a purge."""
 
-Row = tuple[Any, ...]
 Phrase = tuple[str, ...]
-
-ROW: Final = (
-    "m.message_id, m.contact_id, m.direction, m.body, m.sent_at_ms, m.state, m.position, m.reason"
-)
-"""The columns of a message, in the order of ``MessageRecord``."""
 
 
 class SearchIndex:
@@ -64,8 +59,8 @@ class SearchIndex:
         indexed_to = self._indexed_to()
         found: list[Row] = []
         tail = self._connection.execute(
-            f"SELECT {ROW} FROM message AS m WHERE m.contact_id = ? AND m.position > ?"  # noqa: S608  # ROW is ours
-            " AND m.position < ? ORDER BY m.position DESC",
+            f"{MESSAGE_QUERY} WHERE contact_id = ? AND position > ?"
+            " AND position < ? ORDER BY position DESC",
             (contact_id, indexed_to, before),
         )
         with closing(tail):  # a statement left in the middle would hold its snapshot
@@ -78,8 +73,9 @@ class SearchIndex:
             f' AND body:"{" ".join(phrase)}"' for phrase in phrases
         )
         found += self._connection.execute(
-            f"SELECT {ROW} FROM message_index AS i JOIN message AS m ON m.position = i.rowid"  # noqa: S608  # ROW is ours
-            " WHERE i.message_index MATCH ? AND i.rowid < ? ORDER BY i.rowid DESC LIMIT ?",
+            f"{MESSAGE_QUERY} WHERE position IN (SELECT rowid FROM message_index"  # noqa: S608  # a constant
+            " WHERE message_index MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?)"
+            " ORDER BY position DESC",
             (expression, before, limit - len(found)),
         )
         return found

@@ -17,27 +17,19 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
-from p2pchat.identity.trust import Pin, Trust
 from p2pchat.store.ports import (
     ContactRecord,
     DeliveryState,
-    Direction,
     EnvelopeRecord,
     IdentityRecord,
     MessageRecord,
     SessionRecord,
 )
-from p2pchat.store.search import ROW, Row, SearchIndex
+from p2pchat.store.rows import CONTACT_QUERY, MESSAGE_QUERY, Row, contact_from, message_from
+from p2pchat.store.search import SearchIndex
 
 _NO_POSITION: Final = 2**63 - 1
 """Above every position."""
-
-_CONTACT: Final = (
-    "SELECT contact_id, name, identity, trust, offered, addresses, note, certificate_generation,"
-    " added_at_ms, verified_at_ms, post_quantum, (SELECT count(*) FROM message WHERE"
-    " message.contact_id = contact.contact_id AND direction = 'in' AND state = 'delivered')"
-    " FROM contact"
-)
 
 
 class SqlTransaction:
@@ -100,12 +92,12 @@ class SqlTransaction:
 
     def contacts(self) -> list[ContactRecord]:
         """See ``ports.Transaction``."""
-        return [_contact(row) for row in self._execute(f"{_CONTACT} ORDER BY name_key")]
+        return [contact_from(row) for row in self._execute(f"{CONTACT_QUERY} ORDER BY name_key")]
 
     def contact(self, contact_id: int) -> ContactRecord | None:
         """See ``ports.Transaction``."""
-        for row in self._execute(f"{_CONTACT} WHERE contact_id = ?", (contact_id,)):
-            return _contact(row)
+        for row in self._execute(f"{CONTACT_QUERY} WHERE contact_id = ?", (contact_id,)):
+            return contact_from(row)
         return None
 
     def put_contact(self, contact: ContactRecord) -> ContactRecord:
@@ -160,7 +152,7 @@ class SqlTransaction:
 
     def _require_free(self, column: str, value: str | bytes, contact: ContactRecord) -> None:
         taken = self._execute(
-            f"SELECT name FROM contact WHERE {column} = ? AND contact_id <> ?",  # noqa: S608  # ours
+            f"SELECT name FROM contact WHERE {column} = ? AND contact_id <> ?",  # noqa: S608  # one of two constants
             (value, contact.contact_id),
         )
         if taken and column == "identity":
@@ -195,10 +187,10 @@ class SqlTransaction:
     def message(self, contact_id: int, message_id: bytes) -> MessageRecord | None:
         """See ``ports.Transaction``."""
         for row in self._execute(
-            f"SELECT {ROW} FROM message AS m WHERE contact_id = ? AND message_id = ?",  # noqa: S608  # ours
+            f"{MESSAGE_QUERY} WHERE contact_id = ? AND message_id = ?",
             (contact_id, message_id),
         ):
-            return _message(row)
+            return message_from(row)
         return None
 
     def set_message_state(
@@ -231,9 +223,9 @@ class SqlTransaction:
             " WHERE envelope.contact_id = ?1 AND message_id IS NOT NULL)"
         )
         return [
-            _message(row)
+            message_from(row)
             for row in self._execute(
-                f"SELECT {ROW} FROM message AS m WHERE contact_id = ?1 AND direction = 'out'"  # noqa: S608  # ours
+                f"{MESSAGE_QUERY} WHERE contact_id = ?1 AND direction = 'out'"
                 f" AND state IN ('queued', 'sent'){unsealed if unsealed_only else ''}"
                 " ORDER BY position LIMIT ?2",
                 (contact_id, limit),
@@ -269,11 +261,11 @@ class SqlTransaction:
             rows = self._index.find(contact_id, search, below, limit)
         else:
             rows = self._execute(
-                f"SELECT {ROW} FROM message AS m WHERE contact_id = ? AND position < ?"  # noqa: S608  # ours
+                f"{MESSAGE_QUERY} WHERE contact_id = ? AND position < ?"
                 " ORDER BY position DESC LIMIT ?",
                 (contact_id, below, limit),
             )
-        return [_message(row) for row in reversed(rows)]
+        return [message_from(row) for row in reversed(rows)]
 
     # --- Session and envelopes ---------------------------------------------------------------
 
@@ -331,24 +323,3 @@ class SqlTransaction:
 def name_key_of(name: str) -> str:
     """Return what two names must differ in: compatibility-normalised and without case."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-
-
-def _contact(row: Row) -> ContactRecord:
-    return ContactRecord(
-        contact_id=row[0],
-        name=row[1],
-        pin=Pin(row[2], Trust(row[3]), row[4]),
-        addresses=tuple(json.loads(row[5])),
-        note=row[6],
-        certificate_generation=row[7],
-        added_at_ms=row[8],
-        verified_at_ms=row[9],
-        post_quantum=bool(row[10]),
-        unread=row[11],
-    )
-
-
-def _message(row: Row) -> MessageRecord:
-    return MessageRecord(
-        row[0], row[1], Direction(row[2]), row[3], row[4], DeliveryState(row[5]), row[6], row[7]
-    )

@@ -9,6 +9,7 @@ session's own keepalive everywhere.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -21,8 +22,8 @@ from p2pchat.identity.link import parse_address
 from p2pchat.transport.base import SEND_BUFFER_BYTES, Listener, Stream
 from p2pchat.transport.buffered import BufferedStream
 
-HAPPY_EYEBALLS_DELAY_S: Final = 0.25
-"""RFC 8305's recommended head start of one address of a name before the next is tried too."""
+HEAD_START_S: Final = 0.25
+"""Of one address of a name before the next is tried too, as RFC 8305 recommends."""
 USER_TIMEOUT_MS: Final = 30_000
 """Unacknowledged this long: the kernel gives up. Below the session's 45 s, above a short outage."""
 KEEPALIVE_PROBES: Final = 2
@@ -69,14 +70,62 @@ class TcpTransport:
             raise UnreachableError(str(error)) from error
         loop = asyncio.get_running_loop()
         try:
-            _, stream = await loop.create_connection(
-                lambda: TcpStream(self._scratch, None, address),
-                host,
-                port,
-                happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S,
-            )
+            infos = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            hosts = list(dict.fromkeys(str(info[4][0]) for info in infos))
+            return await self._first_of(hosts, port, address)
         except OSError as error:
             raise UnreachableError(f"{address}: {_words(error)}") from error
+
+    async def _first_of(self, hosts: list[str], port: int, address: str) -> TcpStream:
+        """Connect to the first that answers, each with a head start before the next (RFC 8305).
+
+        asyncio's own form of this loses an open socket when it is cancelled at the wrong moment.
+        """
+        winner: TcpStream | None = None
+        errors: list[OSError] = []
+        changed = asyncio.Event()
+
+        async def attempt(host: str) -> None:
+            nonlocal winner
+            try:
+                stream = await self._connect(host, port, address)
+            except OSError as error:
+                errors.append(error)
+            else:
+                if winner is None:
+                    winner = stream
+                else:
+                    stream.abort()
+            changed.set()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = []
+                for host in hosts:
+                    tasks.append(group.create_task(attempt(host)))
+                    changed.clear()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(HEAD_START_S):
+                            await changed.wait()
+                    if winner is not None:
+                        break
+                while winner is None and len(errors) < len(tasks):
+                    changed.clear()
+                    await changed.wait()
+                for task in tasks:
+                    task.cancel()
+        except BaseException:  # cancelled: whoever answered meanwhile is not wanted any more
+            if winner is not None:
+                winner.abort()
+            raise
+        if winner is None:
+            raise errors[0]
+        return winner
+
+    async def _connect(self, host: str, port: int, address: str) -> TcpStream:
+        _, stream = await asyncio.get_running_loop().create_connection(
+            lambda: TcpStream(self._scratch, None, address), host, port
+        )
         return stream
 
 
@@ -261,8 +310,4 @@ def _words(error: OSError) -> str:
         return "unknown host name"
     if error.errno in _WORDS:
         return _WORDS[error.errno]
-    # asyncio joins the errors of several addresses into one without a number.
-    for number, words in _WORDS.items():
-        if f"[Errno {number}]" in str(error):
-            return words
     return error.strerror or str(error)

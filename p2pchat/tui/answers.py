@@ -133,7 +133,10 @@ def _listed(state: AppState, contacts: tuple[Contact, ...]) -> Step:
         state = replace(state, active="")
         unread = [each.handle for each in ordered if each.unread]
         first = unread or [each.handle for each in ordered]
-        return open_chat(state, first[0]) if first else (state, ())
+        if not first:
+            return state, ()
+        opened, effects = open_chat(state, first[0])
+        return replace(opened, flash=state.flash), effects
     chat = state.conversation(state.active)
     if not chat.loaded and not chat.loading:
         return load(state, state.active)

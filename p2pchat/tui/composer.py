@@ -13,7 +13,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.utils import get_cwidth
 
-from p2pchat.sanitize import REPLACEMENT, clean_text
+from p2pchat.sanitize import MARKS_MAX, REPLACEMENT, clean_text
 from p2pchat.tui.cells import cluster_width
 from p2pchat.tui.commands import completions
 
@@ -43,9 +43,13 @@ class HarmlessProcessor(Processor):
             return Transformation(fragments)
         drawn: list[tuple[str, str]] = []
         places = [0]  # of each source position in the drawn text
+        marks = 0
         for style, text, *_ in fragments:
             for char in text:
                 sign = shown(char)
+                marks = marks + 1 if sign and not get_cwidth(sign) else 0
+                if marks > MARKS_MAX:
+                    sign = ""
                 changed = sign != char
                 drawn.append((f"{style} class:harmless" if changed else style, sign))
                 places.append(places[-1] + len(sign))

@@ -42,8 +42,8 @@ def asks(setup: Setup) -> bool:
 
 
 def is_hidden(setup: Setup) -> bool:
-    """Tell whether what is typed shows as dots."""
-    return setup.step in (Step.PASSPHRASE, Step.REPEAT, Step.UNLOCK)
+    """Tell whether what is typed shows as dots: all but the name."""
+    return setup.step is not Step.NAME
 
 
 def setup_lines(state: AppState, setup: Setup, columns: int) -> list[Line]:

@@ -18,6 +18,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.tui import actions as a
 from p2pchat.tui.actions import Action
 from p2pchat.tui.commands import completions
+from p2pchat.tui.firstrun import asks
 from p2pchat.tui.state import AppState
 
 
@@ -74,9 +75,20 @@ def _bind_setup(keys: KeyBindings, controls: Controls, entry: Buffer) -> None:
         typed = entry.text.strip("\r\n")
         controls.dispatch(a.EntrySubmitted(Secret(typed.encode("utf-8", "surrogateescape"))))
 
+    busy = Condition(lambda: _is_busy(controls.state()))
+
+    @keys.add(Keys.Any, filter=busy)
+    @keys.add(Keys.BracketedPaste, filter=busy)
+    def _ignore(_: KeyPressEvent) -> None:
+        """What is typed while the key is derived belongs to no field."""
+
     @keys.add("f2", filter=in_setup)
     def _keychain(_: KeyPressEvent) -> None:
         controls.dispatch(a.KeychainChosen())
+
+
+def _is_busy(state: AppState) -> bool:
+    return state.setup is not None and not asks(state.setup)
 
 
 def _bind_composer(keys: KeyBindings, controls: Controls, composer: Buffer) -> None:

@@ -98,7 +98,7 @@ def _link(state: AppState, cells: int) -> list[Line]:
     me = state.identity
     return [
         EMPTY,
-        line(("class:heading", f" {me.name}'s contact link")),
+        *paragraph(f"{me.name}'s contact link", cells - 1, "class:heading", " "),
         EMPTY,
         *link_lines(me.link, cells),
         EMPTY,
@@ -128,7 +128,8 @@ def _nobody_listens(cells: int) -> list[Line]:
 def _verify(state: AppState, panel: VerifyPanel, cells: int, zone: tzinfo | None) -> list[Line]:
     contact = state.contact(panel.handle)
     who = contact.name if contact else "this contact"
-    lines = [EMPTY, line(("class:heading", f" Compare the safety number with {who}")), EMPTY]
+    heading = f"Compare the safety number with {who}"
+    lines = [EMPTY, *paragraph(heading, cells - 1, "class:heading", " "), EMPTY]
     lines += _number(panel)
     lines.append(EMPTY)
     result = _result(panel, who, cells)
@@ -214,7 +215,8 @@ def _search(state: AppState, panel: SearchPanel, cells: int, zone: tzinfo | None
     contact = state.contact(panel.handle)
     who = contact.name if contact else "this contact"
     words = clean_line(panel.words, 60)
-    heading = [EMPTY, line(("class:heading", f" “{words}” in the chat with {who}")), EMPTY]
+    title = f"“{words}” in the chat with {who}"
+    heading = [EMPTY, *paragraph(title, cells - 1, "class:heading", " "), EMPTY]
     if panel.found is None:
         return [*heading, line(("class:dim", " Searching…"))]
     if not panel.found:

@@ -144,10 +144,10 @@ def _changed(contact: Contact, cells: int) -> list[Line]:
         *paragraph(what, cells - 1, "class:warning", " "),
         *_choices(
             cells,
-            ("/accept", f"{who} has a new key: take it, then /verify"),
-            ("/keep", "not confirmed: keep the old key"),
-            ("/verify", "show the number of the old key"),
-            ("/block", f"nothing more from {who}"),
+            ("/accept", "take the new key, then /verify"),
+            ("/keep", "keep the old key, refuse the new one"),
+            ("/verify", "show the safety number of the old key"),
+            ("/block", f"have nothing more to do with {who}"),
         ),
     ]
 

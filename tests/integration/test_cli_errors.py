@@ -10,6 +10,7 @@ import pytest
 from p2pchat.cli.main import main
 from p2pchat.identity.safety_number import safety_number
 from p2pchat.rpc import opening
+from p2pchat.store import keychain
 from p2pchat.store.lock import ProfileLock
 from tests.support.cli_world import Profile, plain_node, run, run_raw
 
@@ -41,6 +42,25 @@ def test_a_name_that_cannot_be_is_a_usage_error(name: str, tmp_path: Path) -> No
     nobody = Profile(tmp_path, "Nobody")
     nobody.run("init", "--name", name, code=2)
     assert not (nobody.path / "key").exists()
+
+
+def test_no_keychain_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keychain, "ALLOWED", ())
+    nobody = Profile(tmp_path, "Nobody")
+    options = ["--profile", f"{nobody.path}{os.sep}"]
+    assert main([*options, "init", "--name", "N", "--keychain"]) == 3
+    assert not (nobody.path / "key").exists()
+    nobody.run("init", "--name", "N", "--keychain", code=2)  # and a passphrase file: which?
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("send", "bob", "a\udcff"), ("send", "\udcff", "a"), ("add", "\udcff"), ("log", "\udcff")],
+)
+def test_words_that_are_no_text_are_a_usage_error(
+    arguments: tuple[str, ...], alice: Profile
+) -> None:
+    assert "not text" in alice.run(*arguments, code=2)
 
 
 def test_a_wrong_passphrase_is_locked_and_changes_nothing(alice: Profile) -> None:
@@ -88,7 +108,7 @@ def test_a_damaged_store_is_told_and_left_alone(
     alice.run("contacts")
     harm(alice)
     before = alice.files()
-    alice.process("contacts", code=6)
+    (alice.process if harm is _damaged_page else alice.run)("contacts", code=6)
     after = alice.files()
     assert {name: after.get(name) for name in ("key", "chat.db")} == {
         name: before.get(name) for name in ("key", "chat.db")
@@ -183,6 +203,7 @@ def test_a_dead_holders_socket_is_no_obstacle(alice: Profile) -> None:
 
 def test_the_app_needs_a_terminal(alice: Profile) -> None:
     assert "p2pchat node" in alice.process(code=2)
+    alice.run("whoami", "--json", "--qr", code=2)
 
 
 def test_interop_fails_on_what_is_no_vector(tmp_path: Path) -> None:

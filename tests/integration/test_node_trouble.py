@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -193,6 +194,7 @@ async def test_a_changed_key_blocks_until_the_person_decides(world: World) -> No
     await alice.node.verify("bob", await alice.node.safety_number("bob"))
     await alice.node.send("bob", "for Bob")
     await delivered(alice, "bob")
+    await set_generation(alice, "bob", 5)  # as if Bob had rotated his static key; Carol has not
     carol = world.person("carol")
     await carol.start()
     await bob.stop()
@@ -213,11 +215,31 @@ async def test_a_changed_key_blocks_until_the_person_decides(world: World) -> No
     await alice.node.accept("bob")
     assert view_of(alice, "bob").trust is Trust.UNVERIFIED
     assert view_of(alice, "bob").peer_id == carol.node.identity().peer_id
+    assert view_of(alice, "bob").verified_at_ms is None
     await alice.node.send("bob", "for the new key")
     await until(lambda: view_of_or_none(carol, "alice"))
     await carol.node.accept("alice")
     await delivered(alice, "bob")
     assert await carol.texts("alice") == ["for the new key"]
+
+
+async def set_generation(person: Person, contact: str, generation: int) -> None:
+    await person.node._book.find(contact).update(
+        lambda record: replace(record, certificate_generation=generation)
+    )
+
+
+async def test_an_outdated_certificate_is_refused(world: World) -> None:
+    """A static key that was rotated away comes back: whoever stole it is not let in."""
+    alice, bob = await world.two()
+    await set_generation(alice, "bob", 1)
+    await bob.stop()
+    await until(lambda: not view_of(alice, "bob").online)
+    await bob.start()
+    await until(lambda: "outdated certificate" in view_of(alice, "bob").offline_reason)
+    assert not view_of(alice, "bob").online
+    await set_generation(alice, "bob", 0)
+    await online(alice, "bob")
 
 
 def view_of_or_none(person: Person, contact: str) -> bool:

@@ -2,7 +2,8 @@
 
 Two shells joined by a ``Link`` are the two-peer model of the session's tests. A shell's ``Disk``
 is immutable; committing replaces it. So every disk that ever was can be kept and put back, which
-is how crashes and rolled-back stores are tested.
+is how crashes and rolled-back stores are tested. What is missing is everything that decides when
+to dial, whom to accept and what to show: that is the node's.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Shell:
         self.person = person
         self.peer = peer
         self.disk = Disk()
-        self.history = [self.disk]
+        self.on_write: Callable[[], None] = lambda: None
         self.connection: Connection | None = None
         self.events: list[Event] = []
         self.uncommitted: list[Event] = []
@@ -165,7 +166,7 @@ class Shell:
 
     def _put(self, disk: Disk) -> None:
         self.disk = disk
-        self.history.append(disk)
+        self.on_write()
 
 
 def _applied(disk: Disk, event: Event) -> Disk:
@@ -190,9 +191,6 @@ def _applied(disk: Disk, event: Event) -> Disk:
             return replace(disk, inbox=(*disk.inbox, message))
         case _:
             raise AssertionError(event)
-
-
-Change = Callable[[bytes], bytes]
 
 
 class Link:

@@ -19,14 +19,16 @@ NOON = 1_795_435_200_000
 """2026-11-23 12:00:00 UTC."""
 NUMBER = " ".join(f"{each:05d}" for each in range(11111, 11123))
 LINK = "p2pchat:AQ" + "x7Qm-_" * 15
+SENT = 1_000_000
+"""Begins the keys of messages that are sent, so that they are new."""
 PEER = "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwx"
 
 
-def contact(name: str, trust: str = "unverified", **more: Any) -> dict[str, Any]:
+def contact(handle: str, trust: str = "unverified", **more: Any) -> dict[str, Any]:
     """Return an entry of ``contact.list``."""
     entry: dict[str, Any] = {
-        "contact": name,
-        "name": name,
+        "contact": handle,
+        "name": handle,
         "peer_id": PEER,
         "trust": trust,
         "online": False,
@@ -47,7 +49,7 @@ def message(key: int, text: str, *, out: bool = False, **more: Any) -> dict[str,
         "message_id": f"{key:032x}",
         "direction": "out" if out else "in",
         "text": text,
-        "sent_at_ms": NOON + key * 60_000,
+        "sent_at_ms": NOON + key % SENT * 60_000,
         "state": "delivered",
         "reason": "",
     }
@@ -153,7 +155,7 @@ class DataSet:
 
     def _send(self, params: dict[str, Any]) -> dict[str, Any]:
         sent = self.messages.setdefault(params["contact"], [])
-        sent.append(message(len(sent), params["text"], out=True, state="queued"))
+        sent.append(message(SENT + len(sent), params["text"], out=True, state="queued"))
         return {"message_id": sent[-1]["message_id"], "state": "queued"}
 
     def _list(self, params: dict[str, Any]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC
 
@@ -40,7 +41,9 @@ class Terminal:
         self.ended = False
         self._keys = keys
         self._wire = wire
-        self._size = size
+        self._screen = pyte.Screen(size.columns, size.rows)
+        self._stream = pyte.Stream(self._screen)
+        self._drawn = 0
 
     @property
     def raw(self) -> str:
@@ -49,31 +52,40 @@ class Terminal:
 
     def rows(self) -> list[str]:
         """The screen as an emulator shows it."""
-        screen = pyte.Screen(self._size.columns, self._size.rows)
-        stream = pyte.Stream(screen)
-        stream.feed(self.raw)
-        return [row.rstrip() for row in screen.display]
+        raw = self.raw
+        self._stream.feed(raw[self._drawn :])
+        self._drawn = len(raw)
+        return [row.rstrip() for row in self._screen.display]
+
+    def column(self, index: int) -> str:
+        """The signs in one column, from top to bottom."""
+        rows = range(len(self.rows()))
+        return "".join(self._screen.buffer[row][index].data for row in rows)
 
     def text(self) -> str:
         """The screen as one text."""
         return "\n".join(self.rows())
 
+    def prose(self) -> str:
+        """The words right of the sidebar, without line breaks and repeated spaces."""
+        return " ".join(" ".join(re.split("[│┼]", row)[-1] for row in self.rows()).split())
+
     def press(self, keys: str) -> None:
         """Type."""
         self._keys.send_text(keys)
 
-    def paste(self, text: str) -> None:
-        """Paste, bracketed as terminals do."""
-        self._keys.send_text(f"\x1b[200~{text}\x1b[201~")
+    async def paste(self, text: str) -> None:
+        """Paste, bracketed as terminals do; on a thread, since a pipe holds 64 KiB at a time."""
+        await asyncio.to_thread(self._keys.send_text, f"\x1b[200~{text}\x1b[201~")
 
     async def shows(self, *parts: str) -> str:
-        """Wait until all parts stand on the screen; returns it."""
+        """Wait until all parts stand on the screen, lines broken or not; returns it."""
         for _ in range(TURNS):
-            text = self.text()
-            if all(part in text for part in parts):
+            text, prose = self.text(), self.prose()
+            missing = [part for part in parts if part not in text and part not in prose]
+            if not missing:
                 return text
             await asyncio.sleep(0.01)
-        missing = [part for part in parts if part not in self.text()]
         raise AssertionError(f"{missing} not on the screen:\n{self.text()}")
 
     async def lacks(self, part: str) -> str:

@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pchat.crypto.kdf import HKDF_MAX_BYTES, HashFunction, hkdf_sha256, hmac_sha256
+from p2pchat.crypto.kdf import (
+    HKDF_MAX_BYTES,
+    HashFunction,
+    hkdf_sha256,
+    hmac_sha256,
+    hmac_sha256_pair,
+)
 
 HASHES: list[Callable[[bytes], Any]] = [
     hashlib.sha256,
@@ -44,6 +50,33 @@ def test_hkdf_gives_as_many_bytes_as_asked(length: int) -> None:
 def test_hkdf_refuses_lengths_out_of_range(length: int) -> None:
     with pytest.raises(ValueError, match=r"1\.\.8160"):
         hkdf_sha256(salt=b"", input_key=b"k", info=b"", length=length)
+
+
+@given(key=st.binary(max_size=64), first=st.binary(max_size=200), second=st.binary(max_size=200))
+def test_a_pair_is_two_hmacs(key: bytes, first: bytes, second: bytes) -> None:
+    expected = (hmac.digest(key, first, "sha256"), hmac.digest(key, second, "sha256"))
+    assert hmac_sha256_pair(key, first, second) == expected
+
+
+def test_a_pair_refuses_a_key_longer_than_a_block() -> None:
+    with pytest.raises(OverflowError):
+        hmac_sha256_pair(b"\x01" * 65, b"", b"")
+
+
+@given(
+    salt=st.binary(max_size=100),
+    ikm=st.binary(max_size=100),
+    info=st.binary(max_size=100),
+    length=st.integers(1, 200),
+)
+def test_hkdf_is_rfc_5869_spelt_out(salt: bytes, ikm: bytes, info: bytes, length: int) -> None:
+    """Salts longer than a block too, as RFC 2104 has them hashed first."""
+    temporary = hmac.digest(salt, ikm, "sha256")
+    okm = block = b""
+    for counter in range(1, 8):
+        block = hmac.digest(temporary, block + info + bytes([counter]), "sha256")
+        okm += block
+    assert hkdf_sha256(salt=salt, input_key=ikm, info=info, length=length) == okm[:length]
 
 
 @given(new=st.sampled_from(HASHES), salt=st.binary(max_size=64), ikm=st.binary(max_size=200))

@@ -48,6 +48,15 @@ def test_every_zero_shared_secret_is_refused() -> None:
     assert [case["tcId"] for case in without_flag if check(case) is None] == []
 
 
+@pytest.mark.parametrize("field", ["seed", "ek", "c"])
+def test_every_ml_kem_case_with_a_flipped_input_fails(field: str) -> None:
+    """A wrong ciphertext among them: implicit rejection gives another secret."""
+    check, _ = FILES["mlkem_768_test.subset.json"]
+    accepted = [case for case in cases("mlkem_768_test.subset.json") if case["result"] == "valid"]
+    assert len(accepted) == 11
+    assert [case["tcId"] for case in accepted if check(flipped(case, field, 0)) is None] == []
+
+
 def flipped(case: Case, field: str, byte: int) -> Case:
     value = bytearray.fromhex(case[field])
     value[byte] ^= 0x01

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from p2pchat.crypto import aead, ed25519, kdf, x25519
+from p2pchat.crypto import aead, ed25519, kdf, kem, x25519
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import CryptoError, DecryptionError, InvalidKeyError, SignatureError
 
@@ -106,10 +106,26 @@ def check_hkdf_sha256(case: Case) -> str | None:
     return None if ours == bytes.fromhex(case["okm"]) else "another output"
 
 
+def check_mlkem_768(case: Case) -> str | None:
+    """Seed to encapsulation key, and decapsulation; encapsulation has no published answers."""
+    try:
+        pair = kem.key_pair(Secret(bytes.fromhex(case["seed"])))
+        shared_secret = pair.decapsulate(bytes.fromhex(case["c"]))
+    except CryptoError:
+        return None if case["result"] == "invalid" else "refused"
+    if case["result"] == "invalid":
+        return "accepted"
+    if pair.public.hex() != case["ek"]:
+        return "another encapsulation key"
+    kem.EncapsulationKey(pair.public)
+    return None if shared_secret.hex() == case["K"] else "another shared secret"
+
+
 FILES: dict[str, tuple[Checker, str]] = {
     "x25519_test.json": (check_x25519, "shared"),
     "ed25519_test.json": (check_ed25519, "sig"),
     "chacha20_poly1305_test.json": (check_chacha20_poly1305, "tag"),
     "hkdf_sha256_test.json": (check_hkdf_sha256, "okm"),
+    "mlkem_768_test.subset.json": (check_mlkem_768, "K"),
 }
 """By file: its checker, and the field that holds what is expected."""

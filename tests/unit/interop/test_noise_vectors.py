@@ -22,6 +22,8 @@ XX_FILE = FOLDER / "Noise_XX_25519_ChaChaPoly_SHA256.json"
 PSK_FILE = FOLDER / "Noise_XXpsk3_25519_ChaChaPoly_SHA256.json"
 FALLBACK_FILE = FOLDER / "Noise_XXfallback_25519_ChaChaPoly_SHA256.json"
 REKEY_FILE = FOLDER / "rekey_chachapoly.json"
+HFS_NAME = "Noise_XXhfs_25519+MLKEM768_ChaChaPoly_SHA256"
+HFS_FILE = FOLDER.with_name("noise_hfs") / f"{HFS_NAME}.json"
 
 Vector = dict[str, Any]
 
@@ -98,6 +100,11 @@ def test_noise_cs_own_field_name_and_missing_hashes_are_read_too() -> None:
     ]
 
 
+def test_the_published_hybrid_file_passes() -> None:
+    """§5.5: its name stands once, beside the vectors."""
+    assert report(HFS_FILE) == (0, [f"ok    {HFS_FILE}: {HFS_NAME}", "1 passed, 0 failed"])
+
+
 # --- Tampered copies ------------------------------------------------------------------------------
 
 
@@ -129,6 +136,75 @@ def test_a_copy_with_one_wrong_bit_anywhere_fails(path: Path, tmp_path: Path) ->
         code, lines = report(tampered)
         assert (code, lines[-1]) == (1, "0 passed, 1 failed"), what
         assert lines[0].startswith("FAIL  "), what
+
+
+HFS_FIELDS = [
+    "init_static",
+    "resp_static",
+    "init_ephemeral",
+    "resp_ephemeral",
+    "init_kem_seed",
+    "kem_ciphertext",
+    "kem_shared_secret",
+    "handshake_hash",
+    "split_k1",
+    "split_k2",
+]
+
+
+# X25519 ignores a few bits at a key's ends; the seed's second half is only ever used to reject.
+@pytest.mark.parametrize("field", HFS_FIELDS)
+@pytest.mark.parametrize("byte", [1, 30])
+def test_a_hybrid_file_with_a_wrong_bit_in_a_field_fails(field: str, byte: int) -> None:
+    document = load(HFS_FILE)
+    (vector,) = document["vectors"]
+    vector[field] = flip(vector[field], byte)
+    (result,) = check(document)
+    assert result.name == HFS_NAME
+    assert result.problem is not None
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_a_hybrid_file_with_a_wrong_bit_in_a_message_fails(number: int) -> None:
+    """In the X25519 key or the static key, the KEM key or ciphertext, and the last tag."""
+    document = load(HFS_FILE)
+    message = document["vectors"][0]["messages"][number]
+    genuine = message["ciphertext"]
+    for byte in (0, len(genuine) // 4, -1):
+        message["ciphertext"] = flip(genuine, byte)
+        (result,) = check(document)
+        assert result.problem is not None
+        assert f"message {number} differs from byte " in result.problem
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"kem_ciphertext": None}, "does not give the KEM's ciphertext and shared secret"),
+        ({"kem_shared_secret": None}, "does not give the KEM's ciphertext and shared secret"),
+        ({"kem_ciphertext": "00"}, "message 1 has 113 bytes here, 1200 in the vector"),
+        ({"kem_ciphertext": "zz"}, "kem_ciphertext is not hexadecimal"),
+        ({"kem_shared_secret": ""}, "message 1 differs from byte 1136 on"),
+        ({"kem_shared_secret": 1}, "malformed"),
+        ({"init_kem_seed": None}, "does not give an ephemeral key"),
+        ({"init_kem_seed": "00"}, "seed has 64 bytes, not 1"),
+        ({"init_kem_seed": "zz"}, "init_kem_seed is not hexadecimal"),
+        ({"split_k1": "00"}, "key has 32 bytes, not 1"),
+        ({"split_k2": "zz"}, "split_k2 is not hexadecimal"),
+        ({"protocol_name": "Noise_XX_25519_ChaChaPoly_SHA256"}, "has no e1"),
+    ],
+)
+def test_a_malformed_hybrid_vector_is_one_clear_failure(change: Vector, problem: str) -> None:
+    document = load(HFS_FILE)
+    document["vectors"][0].update(change)
+    (result,) = check(document)
+    assert problem in str(result.problem)
+
+
+@pytest.mark.parametrize("name", [None, 7, ["XX"]])
+def test_a_hybrid_file_without_a_name_fails(name: object) -> None:
+    (result,) = check({**load(HFS_FILE), "protocol_name": name})
+    assert result == VectorResult("unnamed", "has no protocol name")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +284,11 @@ def test_a_fallback_from_a_message_that_can_be_read_fails() -> None:
     [
         ({"protocol_name": "Noise_XX_448_ChaChaPoly_SHA256"}, "no DH function '448'"),
         ({"protocol_name": "Noise_N_25519_ChaChaPoly_SHA256"}, "no handshake pattern 'N'"),
-        ({"protocol_name": "Noise_XXhfs_25519_ChaChaPoly_SHA256"}, "no pattern modifier 'hfs'"),
+        ({"protocol_name": "Noise_XXhfs_25519_ChaChaPoly_SHA256"}, "hfs and 25519+MLKEM768 need"),
+        ({"protocol_name": HFS_NAME}, "does not give the KEM's ciphertext and shared secret"),
+        ({"init_kem_seed": "00" * 64}, "this side of this pattern has no e1"),
+        ({"split_k1": "00" * 32}, "split_k1 differs"),
+        ({"split_k2": "00" * 32}, "split_k2 differs"),
         ({"protocol_name": "\x1b[2J"}, "not a Noise protocol name"),
         ({"protocol_name": ""}, "not a Noise protocol name"),
         ({"protocol_name": None}, "has no protocol name"),
@@ -321,7 +401,7 @@ def test_names_out_of_files_cannot_reach_the_terminal_raw(tmp_path: Path) -> Non
     position=st.integers(min_value=0),
     replacement=st.binary(max_size=4),
     removed=st.integers(min_value=0, max_value=40),
-    path=st.sampled_from([XX_FILE, PSK_FILE, FALLBACK_FILE, REKEY_FILE]),
+    path=st.sampled_from([XX_FILE, PSK_FILE, FALLBACK_FILE, REKEY_FILE, HFS_FILE]),
 )
 def test_damage_anywhere_never_escapes_as_an_exception(
     position: int, replacement: bytes, removed: int, path: Path

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from p2pchat.crypto.aead import Cipher
+from p2pchat.crypto.kem import EncapsulationKey, KemKeyPair
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.crypto.x25519 import KeyPair, generate
 from p2pchat.noise.handshake import HandshakeState
+from p2pchat.noise.party import Party
 from p2pchat.noise.patterns import Token, parse_protocol_name
+from p2pchat.noise.symmetric import CipherState, SymmetricState
 
 XX = "Noise_XX_25519_ChaChaPoly_SHA256"
+XXHFS = "Noise_XXhfs_25519+MLKEM768_ChaChaPoly_SHA256"
+IKHFS = "Noise_IKhfs_25519+MLKEM768_ChaChaPoly_SHA256"
 
 
 def seeded_rng(seed: str) -> Rng:
@@ -84,17 +89,17 @@ def contents(state: Any) -> Any:
     match state:
         case Secret():
             return state.reveal()
-        case KeyPair():
+        case KeyPair() | KemKeyPair():
             return (state.private.reveal(), state.public)
+        case EncapsulationKey():
+            return state.encoded
         case Cipher():
             return state.seal(bytes(12), b"which key?", b"")
         case tuple():
             return tuple(contents(item) for item in state)
         case None | bool() | int() | str() | bytes():
             return state
-        case _ if type(state).__module__ == "p2pchat.noise.symmetric" or isinstance(
-            state, HandshakeState
-        ):
+        case HandshakeState() | Party() | SymmetricState() | CipherState():
             return {name: contents(getattr(state, name)) for name in state.__slots__}
         case _:
             return id(state)

@@ -174,11 +174,11 @@ def test_splitting_forgets_every_secret() -> None:
         handshake_hash = state.handshake_hash
         chaining_key = state.split().chaining_key.reveal()
         assert len(chaining_key) == 32
-        left = contents(state)
-        assert left["_s"] is left["_e"] is None
+        left = contents(state)["_party"]
+        assert left["_s"] is left["_e"] is left["_e1"] is None
         assert left["_psks"] == ()
-        assert left["_symmetric"]["_ck"] == b""
-        assert left["_symmetric"]["_cipher_state"]["_cipher"] is None
+        assert left["symmetric"]["_ck"] == b""
+        assert left["symmetric"]["_cipher_state"]["_cipher"] is None
         assert chaining_key not in repr(left).encode()
         assert state.handshake_hash == handshake_hash
         assert state.remote_static == static.public

@@ -37,6 +37,14 @@ def spelt(pattern: Pattern) -> str:
         ("XXfallback", "<- e; ...; -> e, ee, s, se; <- s, es"),
         ("XXfallback+psk0", "<- e; ...; -> psk, e, ee, s, se; <- s, es"),
         ("NNfallback", "<- e; ...; -> e, ee"),
+        # The hfs draft's table of examples has these; its KKhfs breaks its own rule, which counts.
+        ("NNhfs", "-> e, e1; <- e, ee, ekem1"),
+        ("XXhfs", "-> e, e1; <- e, ee, ekem1, s, es; -> s, se"),
+        ("IKhfs", "<- s; ...; -> e, es, e1, s, ss; <- e, ee, ekem1, se"),
+        ("KKhfs", "-> s; <- s; ...; -> e, es, e1, ss; <- e, ee, ekem1, se"),
+        ("XXhfs+psk0", "-> psk, e, e1; <- e, ee, ekem1, s, es; -> s, se"),
+        ("XXpsk0+hfs", "-> psk, e, e1; <- e, ee, ekem1, s, es; -> s, se"),
+        ("IKhfs+psk2", "<- s; ...; -> e, es, e1, s, ss; <- e, ee, ekem1, se, psk"),
     ],
 )
 def test_patterns_and_their_modifiers(name: str, expected: str) -> None:
@@ -56,7 +64,11 @@ def test_patterns_and_their_modifiers(name: str, expected: str) -> None:
         ("XXPSK0", "no handshake pattern"),
         ("XX psk0", "no handshake pattern"),
         ("XXpsk0\n", "no handshake pattern"),
-        ("XXhfs", "no pattern modifier 'hfs'"),
+        ("XXhfs1", "no pattern modifier 'hfs1'"),
+        ("XXhfs+hfs", "repeated"),
+        ("XXhfs+fallback", "fallback cannot carry hfs"),
+        ("XXfallback+hfs", "fallback cannot carry hfs"),
+        ("NNfallback+psk0+hfs", "fallback cannot carry hfs"),
         ("XXpsk", "no pattern modifier 'psk'"),
         ("XXpsk01", "no pattern modifier 'psk01'"),
         ("XXpsk4", "psk4 in a pattern of 3 messages"),
@@ -83,6 +95,9 @@ def test_other_patterns_are_refused(name: str, complaint: str) -> None:
         ("NoisePSK_XX_25519_ChaChaPoly_SHA256", "not a Noise protocol name"),
         ("Noise_XX_25519_ChaChaPoly_" + "S" * 230, "not a Noise protocol name"),
         ("Noise_XX_448_ChaChaPoly_SHA256", "no DH function '448'"),
+        ("Noise_XXhfs_25519+MLKEM1024_ChaChaPoly_SHA256", r"no DH function '25519\+MLKEM1024'"),
+        ("Noise_XXhfs_25519_ChaChaPoly_SHA256", r"hfs and 25519\+MLKEM768 need each other"),
+        ("Noise_XX_25519+MLKEM768_ChaChaPoly_SHA256", "need each other"),
         ("Noise_XX_25519_AESGCM_SHA256", "no cipher 'AESGCM'"),
         ("Noise_XX_25519_ChaChaPoly_SHA1", "no hash function 'SHA1'"),
         ("Noise_XX_25519_ChaChaPoly_sha256", "no hash function 'sha256'"),
@@ -107,13 +122,19 @@ def test_other_protocol_names_are_refused_in_printable_words(name: str, complain
         ("XXpsk3", [48, 96, 64]),
         ("XXfallback", [96, 64]),
         ("XXfallback+psk2", [96, 64]),
+        ("XXhfs", [1216, 1200, 64]),
+        ("IKhfs", [1296, 1152]),
+        ("NNhfs", [1216, 1152]),
+        ("KKhfs", [1248, 1152]),
+        ("XXhfs+psk0", [1248, 1200, 64]),
     ],
 )
 def test_overheads_are_what_messages_with_empty_payloads_measure(
     pattern: str, overheads: list[int]
 ) -> None:
-    """R-5.1.2, R-5.2.3: for XX 32, 96 and 64 bytes."""
-    name = f"Noise_{pattern}_25519_ChaChaPoly_SHA256"
+    """R-5.1.2, R-5.2.3, §5.5: for XX 32, 96 and 64 bytes; hfs adds 1184 and 1088, or 16 more."""
+    dh = "25519+MLKEM768" if "hfs" in pattern else "25519"
+    name = f"Noise_{pattern}_{dh}_ChaChaPoly_SHA256"
     assert [message.overhead for message in parse_protocol_name(name).messages] == overheads
     pair = make_pair(name)
     lengths = []

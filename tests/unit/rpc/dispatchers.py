@@ -38,6 +38,7 @@ class Recorder:
         self.ran: list[Any] = []
         self.released = asyncio.Event()
         self.streams: set[Stream] = set()
+        self.answered = 0
         self.at_work = 0
         self.most_at_work = 0
 
@@ -47,6 +48,7 @@ class Recorder:
         try:
             return await self._call(method, params)
         finally:
+            self.answered += 1
             self.at_work -= 1
 
     async def _call(self, method: str, params: Any) -> object:

@@ -1,6 +1,7 @@
 """A connection answers in its own time, keeps order where it matters, and stays bounded."""
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ from p2pchat.rpc import connection as connection_module
 from p2pchat.rpc.channels import PipeChannel, StreamChannel
 from p2pchat.rpc.connection import REQUESTS_AT_WORK_MAX, serve
 from p2pchat.rpc.outbox import Outbox, SlowClientError
-from p2pchat.rpc.protocol import LINE_MAX_BYTES
+from p2pchat.rpc.protocol import BATCH_MAX_CALLS, LINE_MAX_BYTES
 from tests.unit.rpc.dispatchers import Recorder, until
 
 
@@ -137,6 +138,49 @@ async def test_side_by_side_requests_overtake_nothing_else(peer: Peer, recorder:
     for _ in requests:
         await peer.line()
     assert recorder.ran == list(range(60))
+
+
+async def test_a_batch_keeps_its_place_between_other_lines(peer: Peer, recorder: Recorder) -> None:
+    def calls(*values: int) -> list[dict[str, Any]]:
+        return [request(n, "slow" if n % 2 else "put", value=n, turns=7 - n) for n in values]
+
+    peer.write(*calls(0), calls(1, 2, 3), *calls(4), calls(5, 6))
+    for _ in range(4):
+        await peer.line()
+    assert recorder.ran == list(range(7))
+
+
+async def test_a_wait_in_a_batch_holds_up_its_answer_only(peer: Peer, recorder: Recorder) -> None:
+    peer.write([request(1, "wait"), request(2, "echo", value=2)], request(3, "echo", value=3))
+    assert (await peer.line())["id"] == 3
+    assert recorder.ran == [2, 3]
+    recorder.released.set()
+    assert [answer["id"] for answer in await peer.line()] == [1, 2]
+
+
+async def test_the_largest_batch_passes(peer: Peer) -> None:
+    for _ in range(3):
+        peer.write([request(n, "echo") for n in range(BATCH_MAX_CALLS)])
+    for _ in range(3):
+        assert len(await peer.line()) == BATCH_MAX_CALLS
+
+
+async def test_who_reads_no_answers_gets_no_further(recorder: Recorder) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    channel = StreamChannel(*await asyncio.open_unix_connection(sock=ours))
+    line = json.dumps(request(1, "big", size=100_000)).encode() + b"\n"
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        outbox = Outbox(room_bytes=1_000_000)
+        tasks.create_task(serve(channel, recorder, ending=asyncio.Event(), outbox=outbox))
+        for _ in range(20):  # much more than anybody takes
+            with contextlib.suppress(BlockingIOError):
+                while theirs.send(line * 100):
+                    pass
+            for _ in range(50):
+                await asyncio.sleep(0)
+        assert recorder.answered < 2 * REQUESTS_AT_WORK_MAX
+        theirs.close()
 
 
 async def test_a_long_wait_holds_up_nothing(peer: Peer, recorder: Recorder) -> None:

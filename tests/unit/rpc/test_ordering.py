@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pchat.rpc.ordering import Order
+from p2pchat.rpc.ordering import Order, Turn
 
 
 @given(
@@ -28,8 +28,8 @@ def test_whatever_arrives_begins_in_order_and_alone_runs_alone(
         begun: list[int] = []
         under_way: list[str] = []
 
-        async def call(number: int, method: str, turns: int) -> None:
-            async with order.turn(method):
+        async def call(turn: Turn, number: int, method: str, turns: int) -> None:
+            async with turn.entered():
                 if method != "free":
                     begun.append(number)
                     assert method == "beside" or not under_way
@@ -42,7 +42,7 @@ def test_whatever_arrives_begins_in_order_and_alone_runs_alone(
 
         async with asyncio.TaskGroup() as tasks:
             for number, (method, turns, pause) in enumerate(requests):
-                tasks.create_task(call(number, method, turns))
+                tasks.create_task(call(order.take(method), number, method, turns))
                 for _ in range(pause):
                     await asyncio.sleep(0)
         assert begun == [n for n, (method, *_) in enumerate(requests) if method != "free"]
@@ -56,8 +56,8 @@ async def test_whoever_is_cancelled_or_fails_lets_the_next_one_begin(method: str
     gate = asyncio.Event()
     done: list[str] = []
 
-    async def call(name: str, end: Callable[[], None]) -> None:
-        async with order.turn(method):
+    async def call(turn: Turn, name: str, end: Callable[[], None]) -> None:
+        async with turn.entered():
             await gate.wait()
             end()
             done.append(name)
@@ -66,12 +66,12 @@ async def test_whoever_is_cancelled_or_fails_lets_the_next_one_begin(method: str
         raise ZeroDivisionError
 
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
-        first = tasks.create_task(call("first", lambda: None))
-        waiting = tasks.create_task(call("cancelled", lambda: None))
+        first = tasks.create_task(call(order.take(method), "first", lambda: None))
+        waiting = tasks.create_task(call(order.take(method), "cancelled", lambda: None))
         await asyncio.sleep(0)
         waiting.cancel()
-        failing = tasks.create_task(_suppress(call("failing", fail)))
-        last = tasks.create_task(call("last", lambda: None))
+        failing = tasks.create_task(_suppress(call(order.take(method), "failing", fail)))
+        last = tasks.create_task(call(order.take(method), "last", lambda: None))
         await asyncio.sleep(0)
         gate.set()
         await asyncio.gather(first, failing, last)

@@ -12,6 +12,7 @@ import pytest
 
 from p2pchat.errors import StoreError
 from p2pchat.rpc import client as client_module
+from p2pchat.rpc import connection as connection_module
 from p2pchat.rpc import server as server_module
 from p2pchat.rpc import unix
 from p2pchat.rpc.client import Client, LocalClient, SocketClient
@@ -60,6 +61,16 @@ async def test_calls_raise_what_was_answered(client: Client) -> None:
     with pytest.raises(RpcError) as caught:
         await client.call("unheard.of")
     assert caught.value.code == RpcCode.METHOD_NOT_FOUND
+
+
+async def test_what_is_no_text_is_refused_before_it_is_sent(
+    client: Client,
+) -> None:
+    if isinstance(client, SocketClient):
+        with pytest.raises(RpcError) as caught:
+            await client.call("echo", {"value": "a\udcff"})
+        assert caught.value.code == RpcCode.INVALID_PARAMS
+    assert await client.call("echo") == {}
 
 
 async def test_calls_run_beside_a_wait(client: Client, recorder: Recorder) -> None:
@@ -194,6 +205,23 @@ async def test_a_closing_server_answers_first(tmp_path: Path, recorder: Recorder
         await anext(stream)
     with pytest.raises(RpcError):
         await client.call("echo")
+
+
+async def test_a_closing_server_does_not_wait_for_ever(
+    tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "FINISH_S", 0.05)
+    server = SocketServer(tmp_path / "socket", recorder)
+    await server.start()
+    deaf = unix.connect(tmp_path / "socket")  # asks for much and reads nothing
+    assert deaf is not None
+    deaf.send(b'{"jsonrpc":"2.0","id":1,"method":"big","params":{"size":9000000}}\n')
+    deaf.send(b'{"jsonrpc":"2.0","id":2,"method":"wait"}\n')
+    await until(lambda: recorder.at_work)
+    async with asyncio.timeout(10):
+        await server.close()
+    assert recorder.at_work == 0
+    deaf.close()
 
 
 async def test_whoever_waits_is_told_that_the_node_is_gone(

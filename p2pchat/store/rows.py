@@ -1,0 +1,49 @@
+"""Rows of the database as records: which columns, in which order, and how they are read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from p2pchat.identity.trust import Pin, Trust
+from p2pchat.store.ports import ContactRecord, DeliveryState, Direction, MessageRecord
+
+Row = tuple[Any, ...]
+"""STRICT tables fix the types of the columns."""
+
+MESSAGE_QUERY: Final = (
+    "SELECT message_id, contact_id, direction, body, sent_at_ms, state, position, reason"
+    " FROM message"
+)
+"""All messages, in the order of ``MessageRecord``; conditions and order are to be appended."""
+
+CONTACT_QUERY: Final = (
+    "SELECT contact_id, name, identity, trust, offered, addresses, note, certificate_generation,"
+    " added_at_ms, verified_at_ms, post_quantum, (SELECT count(*) FROM message WHERE"
+    " message.contact_id = contact.contact_id AND direction = 'in' AND state = 'delivered')"
+    " FROM contact"
+)
+"""All contacts; conditions and order are to be appended."""
+
+
+def contact_from(row: Row) -> ContactRecord:
+    """Return the record of a row of ``CONTACT_QUERY``."""
+    return ContactRecord(
+        contact_id=row[0],
+        name=row[1],
+        pin=Pin(row[2], Trust(row[3]), row[4]),
+        addresses=tuple(json.loads(row[5])),
+        note=row[6],
+        certificate_generation=row[7],
+        added_at_ms=row[8],
+        verified_at_ms=row[9],
+        post_quantum=bool(row[10]),
+        unread=row[11],
+    )
+
+
+def message_from(row: Row) -> MessageRecord:
+    """Return the record of a row of ``MESSAGE_QUERY``."""
+    return MessageRecord(
+        row[0], row[1], Direction(row[2]), row[3], row[4], DeliveryState(row[5]), row[6], row[7]
+    )

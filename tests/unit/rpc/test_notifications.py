@@ -1,0 +1,65 @@
+"""What the node announces, as interface.md words it."""
+
+from p2pchat.identity.trust import Trust
+from p2pchat.node.subscription import EVENTS_MAX, Hub
+from p2pchat.node.views import (
+    ContactChanged,
+    ContactRequested,
+    ContactView,
+    MessageArrived,
+    MessageStateChanged,
+    MessageView,
+    SessionRestarted,
+)
+from p2pchat.rpc.service import Notifications, to_notification
+from p2pchat.store.ports import DeliveryState, Direction
+
+CONTACT = ContactView(
+    contact="bob",
+    name="bob",
+    peer_id="id",
+    trust=Trust.REQUEST,
+    online=True,
+    post_quantum=False,
+    unread=2,
+    note="hello",
+    addresses=("h:1",),
+    offline_reason="",
+    offered_peer_id=None,
+    verified_at_ms=None,
+)
+MESSAGE = MessageView("bob", "0" * 32, Direction.IN, "text", 5, DeliveryState.DELIVERED, "")
+
+
+def test_every_event_has_its_notification() -> None:
+    assert to_notification(MessageArrived(MESSAGE)) == (
+        "message.received",
+        {"contact": "bob", "message_id": "0" * 32, "text": "text", "sent_at_ms": 5},
+    )
+    assert to_notification(MessageStateChanged("bob", "1", DeliveryState.FAILED, "why")) == (
+        "message.state",
+        {"contact": "bob", "message_id": "1", "state": "failed"},
+    )
+    assert to_notification(ContactChanged(CONTACT)) == (
+        "contact.state",
+        {"contact": "bob", "online": True, "trust": "request", "pq": False},
+    )
+    assert to_notification(ContactRequested(CONTACT)) == (
+        "contact.request",
+        {"contact": "bob", "name": "bob", "peer_id": "id", "note": "hello"},
+    )
+    assert to_notification(SessionRestarted("bob", "restored")) == (
+        "session.restarted",
+        {"contact": "bob", "cause": "restored"},
+    )
+
+
+async def test_lost_events_are_told_before_what_follows() -> None:
+    hub = Hub()
+    stream = Notifications(hub.subscribe())
+    for number in range(EVENTS_MAX + 3):
+        hub.publish(SessionRestarted("bob", str(number)))
+    assert await anext(stream) == ("notifications.lost", {"count": 3})
+    assert await anext(stream) == ("session.restarted", {"contact": "bob", "cause": "3"})
+    assert await anext(stream) == ("session.restarted", {"contact": "bob", "cause": "4"})
+    stream.close()
