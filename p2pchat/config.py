@@ -31,12 +31,18 @@ class Config:
         connect_timeout_s: How long one address of a peer may take to answer.
         retry_first_s: Pause before a peer that did not answer is dialled again.
         retry_max_s: That pause doubles up to this; short, because nobody waits 15 minutes.
+        stealth: Answer only peers that know our static key from an earlier connection; to others
+            the port is mute (protocol.md §5.7). New contacts must then be dialled by us.
+        classical_peers: Talk to contacts whose program has no post-quantum handshake yet, and
+            show it. Whoever has had one once is never let down to less.
     """
 
     listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
     connect_timeout_s: float = 10.0
     retry_first_s: float = 1.0
     retry_max_s: float = 60.0
+    stealth: bool = False
+    classical_peers: bool = True
 
 
 def load_config(path: Path) -> Config:
@@ -78,6 +84,8 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         connect_timeout_s=_seconds(settings, "connect_timeout_s", defaults.connect_timeout_s),
         retry_first_s=_seconds(settings, "retry_first_s", defaults.retry_first_s),
         retry_max_s=_seconds(settings, "retry_max_s", defaults.retry_max_s),
+        stealth=_flag(settings, "stealth", defaults.stealth),
+        classical_peers=_flag(settings, "classical_peers", defaults.classical_peers),
     )
     if config.retry_max_s < config.retry_first_s:
         raise UsageError("'retry_max_s' is less than 'retry_first_s'")
@@ -91,6 +99,13 @@ def _seconds(settings: Mapping[str, Any], key: str, default: float) -> float:
     if not 0.1 <= value <= 3600:
         raise UsageError(f"{key!r} lies between 0.1 and 3600 seconds")
     return float(value)
+
+
+def _flag(settings: Mapping[str, Any], key: str, default: bool) -> bool:
+    value = settings.get(key, default)
+    if not isinstance(value, bool):
+        raise UsageError(f"{key!r} is true or false")
+    return value
 
 
 def _addresses(settings: Mapping[str, Any], key: str, default: tuple[str, ...]) -> tuple[str, ...]:

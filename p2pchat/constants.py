@@ -109,7 +109,7 @@ REKEY_TOLERATED_FRAMES: Final = 2 * REKEY_FRAMES
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 
-# --- Implementation limits ----------------------------------------------------------------------------
+# --- Implementation limits ---------------------------------------------------------------------
 
 SEND_WINDOW: Final = 256
 """Envelopes sent and not acknowledged; bounds memory and what a reconnect sends again."""

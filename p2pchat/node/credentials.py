@@ -19,7 +19,8 @@ from p2pchat.identity.certificate import (
     parse_and_verify,
 )
 from p2pchat.session.authentication import ConnectionConfig
-from p2pchat.store.ports import IdentityRecord
+from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER, known_peers_only
+from p2pchat.store.ports import ContactRecord, IdentityRecord
 
 _NOT_BEFORE: Final = slice(CERTIFICATE_BODY_LEN - 16, CERTIFICATE_BODY_LEN - 8)
 
@@ -40,8 +41,29 @@ class Credentials:
         """Our 32-byte identity key."""
         return self._certificate.identity
 
-    def config(self, expected_identity: bytes | None, now_ms: int) -> ConnectionConfig:
-        """Return what a new connection needs; ``expected_identity`` is whom we dial."""
+    def for_dialling(
+        self, contact: ContactRecord, now_ms: int, *, classical: bool
+    ) -> ConnectionConfig:
+        """Return what a connection to a contact needs (R-4.2.5, R-4.3.6)."""
+        return ConnectionConfig(
+            self._current(now_ms),
+            self._static,
+            expected_identity=contact.pin.identity,
+            offer=OUR_OFFER if classical and not contact.post_quantum else HYBRID_OFFER,
+            peer_static=contact.static,
+        )
+
+    def for_listening(self, now_ms: int, *, classical: bool, stealth: bool) -> ConnectionConfig:
+        """Return what a connection that somebody else opened needs (R-5.7.1)."""
+        offer = OUR_OFFER if classical else HYBRID_OFFER
+        return ConnectionConfig(
+            self._current(now_ms),
+            self._static,
+            offer=known_peers_only(offer) if stealth else offer,
+            stealth=stealth,
+        )
+
+    def _current(self, now_ms: int) -> Certificate:
         age_ms = now_ms - self._certificate.not_before_ms
         if not 0 <= age_ms < CERTIFICATE_LIFETIME_MS // 2:
             self._certificate = issue(
@@ -50,7 +72,7 @@ class Credentials:
                 generation=self._certificate.generation,
                 now_ms=now_ms,
             )
-        return ConnectionConfig(self._certificate, self._static, expected_identity)
+        return self._certificate
 
 
 def _own(encoded: bytes) -> Certificate:

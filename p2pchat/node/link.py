@@ -26,9 +26,12 @@ from p2pchat.node.tasks import Signal
 from p2pchat.session.connection import Connection
 from p2pchat.session.events import (
     Accept,
+    Answer,
+    AskAgain,
     Attach,
     Close,
     ConnectionClosed,
+    FirstMessageRead,
     PeerAuthenticated,
     PeerGreeted,
     SendMessage,
@@ -50,6 +53,9 @@ _log = logging.getLogger(__name__)
 
 class LinkOwner(Protocol):
     """Who decides, and who tells the person."""
+
+    async def consider(self, event: FirstMessageRead) -> Answer | AskAgain:
+        """Judge whether a known peer's first message is fresh."""
 
     async def admit(self, link: Link, event: PeerAuthenticated) -> Attach | Close:
         """Decide about a peer that has just proven its identity."""
@@ -227,6 +233,8 @@ class Link:
             connection.send(await owner.accept_waiting(self), now=self._clock.monotonic())
         while (event := connection.next_event()) is not None:
             match event:
+                case FirstMessageRead():
+                    connection.send(await owner.consider(event), now=self._clock.monotonic())
                 case PeerAuthenticated():
                     answer = await owner.admit(self, event)
                     connection.send(answer, now=self._clock.monotonic())

@@ -130,7 +130,14 @@ class Peer:
             changed = change(current)
             if changed.pin.identity != current.pin.identity:
                 tx.break_session(self.contact_id)
-                changed = replace(changed, certificate_generation=0, verified_at_ms=None)
+                changed = replace(
+                    changed,
+                    certificate_generation=0,
+                    verified_at_ms=None,
+                    post_quantum=False,
+                    static=None,
+                    handshake_time_ms=0,
+                )
             return tx.put_contact(changed)
 
         self.record = await self._env.store.write(work)

@@ -29,9 +29,12 @@ from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session
 from p2pchat.session.events import (
     Accept,
+    Answer,
+    AskAgain,
     Attach,
     Close,
     ConnectionClosed,
+    FirstMessageRead,
     PeerAuthenticated,
     PeerGreeted,
     SessionStarted,
@@ -88,7 +91,13 @@ class Reception:
     def _link(self, stream: Stream, peer: Peer | None, race: object) -> Link:
         env, now = self._env, self._env.clock.monotonic()
         now_ms = env.clock.wall_ms()
-        config = env.credentials.config(None if peer is None else peer.identity, now_ms)
+        classical = env.config.classical_peers
+        if peer is None:
+            config = env.credentials.for_listening(
+                now_ms, classical=classical, stealth=env.config.stealth
+            )
+        else:
+            config = env.credentials.for_dialling(peer.record, now_ms, classical=classical)
         outbound = peer is not None
         connection = Connection(config, initiator=outbound, now=now, now_ms=now_ms, rng=env.rng)
         return Link(
@@ -125,6 +134,25 @@ class Reception:
 
     # --- LinkOwner: admission -----------------------------------------------------------------
 
+    async def consider(self, event: FirstMessageRead) -> Answer | AskAgain:
+        """Judge whether a known peer's first message is fresh (R-5.6.1).
+
+        Someone who is no contact has no time to compare: a replay of his gets our answer, and can
+        do nothing with it.
+        """
+        peer = self._book.by_identity(event.certificate.identity)
+        if peer is None:
+            return Answer()
+
+        def work(tx: Transaction) -> bool:
+            record = tx.contact(peer.contact_id)
+            if record is None or event.time_ms <= record.handshake_time_ms:
+                return False
+            tx.put_contact(replace(record, handshake_time_ms=event.time_ms))
+            return True
+
+        return Answer() if await self._env.store.write(work) else AskAgain()
+
     async def admit(self, link: Link, event: PeerAuthenticated) -> Attach | Close:
         """Decide about a peer that has just proven its identity."""
         self._leave(link)
@@ -136,6 +164,10 @@ class Reception:
             return await self._admit_stranger(link, event.identity)
         if event.certificate.generation < peer.record.certificate_generation:
             return Close(ErrorCode.CERTIFICATE_INVALID, "an outdated certificate was presented")
+        if peer.record.post_quantum and not event.post_quantum:
+            return Close(
+                ErrorCode.DOWNGRADE_DETECTED, "the post-quantum handshake of before was left out"
+            )
         try:
             async with peer.attaching:
                 return await self._attach(link, peer, event)
@@ -191,6 +223,7 @@ class Reception:
                     record,
                     certificate_generation=event.certificate.generation,
                     post_quantum=event.post_quantum,
+                    static=event.certificate.static,
                 )
                 if seen != record:
                     record = tx.put_contact(seen)

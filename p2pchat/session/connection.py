@@ -157,7 +157,10 @@ class Connection:
             case Answer():
                 self._answer()
             case AskAgain():
-                self._ask_again()
+                try:
+                    self._ask_again()
+                except ProtocolError as error:
+                    self._fail(error.code, str(error))
             case Attach():
                 self._attach(command)
             case Accept():
@@ -457,7 +460,9 @@ class Connection:
 
 
 _KINDS = frozenset(Kind) - {Kind.REKEY}
-_TRIGGERS: dict[Kind, Trigger] = {kind: Trigger[kind.name] for kind in Kind if kind is not Kind.REKEY}
+_TRIGGERS: dict[Kind, Trigger] = {
+    kind: Trigger[kind.name] for kind in Kind if kind is not Kind.REKEY
+}
 
 
 def _known_code(body: bytes) -> ErrorCode:

@@ -102,6 +102,12 @@ HYBRID_OFFER: Final = Offer(
 """For a contact that has spoken hybrid: less is refused (R-4.3.6)."""
 
 
+def known_peers_only(offer: Offer) -> Offer:
+    """Return an offer for stealth: without the suites of a first contact (R-5.7.1)."""
+    suites = tuple(number for number in offer.suites if SUITES[number].knows_responder)
+    return Offer(offer.versions, suites, offer.features)
+
+
 def encode_offer(offer: Offer) -> bytes:
     """Return the offer's bytes."""
     parts = [bytes([len(offer.versions)])]

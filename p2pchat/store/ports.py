@@ -66,7 +66,9 @@ class ContactRecord:
         added_at_ms: Wall clock.
         verified_at_ms: Wall clock of the last comparison, or None.
         unread: Incoming messages not yet seen.
-        post_quantum: The last handshake was hybrid.
+        post_quantum: It has spoken a hybrid suite; less is refused from then on.
+        static: The Noise static key of its last certificate; 32 bytes, or None before the first.
+        handshake_time_ms: Of its last known-peer handshake; an earlier one is a replay.
     """
 
     contact_id: int
@@ -79,6 +81,8 @@ class ContactRecord:
     verified_at_ms: int | None = None
     unread: int = 0
     post_quantum: bool = False
+    static: bytes | None = None
+    handshake_time_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ MESSAGE_QUERY: Final = (
 
 CONTACT_QUERY: Final = (
     "SELECT contact_id, name, identity, trust, offered, addresses, note, certificate_generation,"
-    " added_at_ms, verified_at_ms, post_quantum, (SELECT count(*) FROM message WHERE"
-    " message.contact_id = contact.contact_id AND direction = 'in' AND state = 'delivered')"
+    " added_at_ms, verified_at_ms, post_quantum, static, handshake_time_ms,"
+    " (SELECT count(*) FROM message WHERE message.contact_id = contact.contact_id"
+    " AND direction = 'in' AND state = 'delivered')"
     " FROM contact"
 )
 """All contacts; conditions and order are to be appended."""
@@ -38,7 +39,9 @@ def contact_from(row: Row) -> ContactRecord:
         added_at_ms=row[8],
         verified_at_ms=row[9],
         post_quantum=bool(row[10]),
-        unread=row[11],
+        static=row[11],
+        handshake_time_ms=row[12],
+        unread=row[13],
     )
 
 

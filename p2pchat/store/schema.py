@@ -50,7 +50,9 @@ CREATE TABLE contact (
     certificate_generation INTEGER NOT NULL,
     added_at_ms INTEGER NOT NULL,
     verified_at_ms INTEGER,
-    post_quantum INTEGER NOT NULL CHECK (post_quantum IN (0, 1))
+    post_quantum INTEGER NOT NULL CHECK (post_quantum IN (0, 1)),
+    static BLOB CHECK (length(static) = 32),
+    handshake_time_ms INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE message (

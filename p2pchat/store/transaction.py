@@ -117,18 +117,22 @@ class SqlTransaction:
             contact.added_at_ms,
             contact.verified_at_ms,
             int(contact.post_quantum),
+            contact.static,
+            contact.handshake_time_ms,
         )
         if contact.contact_id == 0:
             sql = (
                 "INSERT INTO contact (name, name_key, identity, trust, offered, addresses, note,"
-                " certificate_generation, added_at_ms, verified_at_ms, post_quantum)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING contact_id"
+                " certificate_generation, added_at_ms, verified_at_ms, post_quantum, static,"
+                " handshake_time_ms)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING contact_id"
             )
         else:
             sql = (
                 "UPDATE contact SET name = ?, name_key = ?, identity = ?, trust = ?, offered = ?,"
                 " addresses = ?, note = ?, certificate_generation = ?, added_at_ms = ?,"
-                " verified_at_ms = ?, post_quantum = ? WHERE contact_id = ? RETURNING contact_id"
+                " verified_at_ms = ?, post_quantum = ?, static = ?, handshake_time_ms = ?"
+                " WHERE contact_id = ? RETURNING contact_id"
             )
             values = (*values, contact.contact_id)  # type: ignore[assignment]  # one value more
         stored = self._execute(sql, values)
