@@ -206,7 +206,7 @@ def composer_rule(state: AppState, text: str, cells: int, *, more: bool = False)
     hint, style = "", "class:dim"
     if isinstance(state.panel, VerifyPanel) and state.panel.comparison is not Comparison.AGREED:
         hint = "paste the number here · Esc goes back"
-        hint += " · PgDn: more" if more else ""
+        hint = "paste the number · PgDn: more · Esc: back" if more else hint
     elif state.panel is not None:
         hint = "PgDn shows more · Esc goes back" if more else "Esc goes back to the chat"
     elif "\n" in text or len(text) > TEXT_MAX_BYTES // 4:
