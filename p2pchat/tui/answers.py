@@ -136,6 +136,9 @@ def _listed(state: AppState, contacts: tuple[Contact, ...]) -> Step:
         if not first:
             return state, ()
         opened, effects = open_chat(state, first[0])
+        shown = opened.active_contact
+        if shown is not None and shown.trust is Trust.REQUEST:
+            return opened, effects  # its own banner says what a flash would
         return replace(opened, flash=state.flash), effects
     chat = state.conversation(state.active)
     if not chat.loaded and not chat.loading:

@@ -82,7 +82,7 @@ def build(
         get_line_prefix=_composer_prefix,
     )
     entry_window = _entry_window(state, entry)
-    chat = _chat(state, composer, composer_window, body)
+    chat = _chat(state, composer, composer_window, body, zone)
     setup = _setup(state, entry_window)
     root = DynamicContainer(lambda: chat if state().setup is None else setup)
     return Screen(Layout(root), composer_window, entry_window, body, history)
@@ -117,7 +117,11 @@ def page(rows: int) -> int:
 
 
 def _chat(
-    state: Callable[[], AppState], composer: Buffer, composer_window: Window, body: Surface
+    state: Callable[[], AppState],
+    composer: Buffer,
+    composer_window: Window,
+    body: Surface,
+    zone: tzinfo | None,
 ) -> FloatContainer:
     no_panel = Condition(lambda: state().panel is None)
     with_sidebar = Condition(
@@ -136,6 +140,11 @@ def _chat(
             rows=lambda width, available: min(len(lines(state(), width)), available // 2),
         )
 
+    def draw_rule(width: int, _: int) -> list[Line]:
+        # The body was drawn just before, in the same rendering.
+        below = panel_length(state(), width, zone) - state().panel_scroll - body.size[1]
+        return [view.composer_rule(state(), composer.text, width, more=below > 0)]
+
     main = HSplit(
         [
             ConditionalContainer(
@@ -144,7 +153,7 @@ def _chat(
             body,
             at_most_half(view.banner),
             at_most_half(view.flash),
-            Surface(lambda width, _: [view.composer_rule(state(), composer.text, width)], rows=1),
+            Surface(draw_rule, rows=1),
             composer_window,
         ]
     )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from datetime import tzinfo
+from itertools import zip_longest
 from typing import Final, assert_never
 
 from p2pchat.sanitize import clean_line
@@ -38,6 +39,8 @@ KEYS: Final = (
     ("Ctrl+C, Ctrl+D", "leave; what is queued stays queued"),
 )
 _GROUPS_PER_ROW: Final = 4
+_TWO_COLUMNS: Final = 110
+"""From this width on the help stands in two columns."""
 
 
 def panel_lines(state: AppState, panel: Panel, cells: int, zone: tzinfo | None) -> list[Line]:
@@ -66,17 +69,22 @@ def _help(cells: int) -> list[Line]:
     signs = [(mark[1], meaning) for mark, meaning in DELIVERY.values()]
     trust = [(f"{glyph} {word}", meaning) for _, glyph, word, meaning in TRUST.values()]
     presence = [(f"{ONLINE} {OFFLINE}", "online, offline"), ("•", "unread messages")]
-    return [
-        EMPTY,
-        *_table("Commands", commands, cells),
-        line(("class:dim", "  // at the start sends a text that begins with a slash")),
-        EMPTY,
-        *_table("Keys", KEYS, cells),
-        EMPTY,
-        *_table("Behind your messages", signs, cells),
-        EMPTY,
-        *_table("Beside a contact", [*trust, *presence], cells),
-    ]
+    room = cells // 2 if cells >= _TWO_COLUMNS else cells
+    slash = paragraph(
+        "// at the start sends a text that begins with /", room - 2, "class:dim", "  "
+    )
+    first = [*_table("Commands", commands, room), *slash]
+    second = _table("Keys", KEYS, room)
+    third = _table("Behind your messages", signs, room)
+    fourth = _table("Beside a contact", [*trust, *presence], room)
+    if room < cells:
+        return [EMPTY, *_beside(first, second, room), EMPTY, *_beside(third, fourth, room)]
+    return [EMPTY, *first, EMPTY, *second, EMPTY, *third, EMPTY, *fourth]
+
+
+def _beside(left: list[Line], right: list[Line], room: int) -> list[Line]:
+    rows = zip_longest(left, right, fillvalue=EMPTY)
+    return [(*fit(one, room), *other) for one, other in rows]
 
 
 def _table(
@@ -204,10 +212,9 @@ def _differed(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
     )
     return [
         rule(cells, "⚠ THE NUMBERS DIFFER", "class:warning", "class:changed"),
-        *paragraph("This is what you pasted:", cells - 1, "", " "),
-        *_rows(marked),
-        EMPTY,
         *paragraph(what, cells - 1, "class:warning", " "),
+        *paragraph("This is what you pasted:", cells - 1, "class:dim", " "),
+        *_rows(marked),
     ]
 
 

@@ -10,9 +10,10 @@ from typing import Final, assert_never
 
 from p2pchat.constants import TEXT_MAX_BYTES
 from p2pchat.identity.trust import Trust
+from p2pchat.tui import chats
 from p2pchat.tui.cells import clip, width
 from p2pchat.tui.history import Names
-from p2pchat.tui.state import AppState, Contact, Question, Tone, VerifyPanel
+from p2pchat.tui.state import AppState, Comparison, Contact, Question, Tone, VerifyPanel
 from p2pchat.tui.text import EMPTY, Line, fit, line, line_width, paragraph, rule, spread
 from p2pchat.tui.words import OFFLINE, ONLINE, TRUST, presence, trust_words
 
@@ -84,7 +85,7 @@ def title(state: AppState, cells: int) -> list[Line]:
     trust = line(trust_words(contact.trust), ("", " "))
     return [
         spread(line(("class:heading", f" {contact.name}")), trust, cells),
-        fit(line(("", " "), *presence(contact)), cells),
+        fit(line(("", " "), *presence(contact, cells - 2)), cells),
         rule(cells),
     ]
 
@@ -119,7 +120,7 @@ def banner(state: AppState, cells: int) -> list[Line]:
         return lines
     match contact.trust:
         case Trust.CHANGED:
-            lines += _changed(contact, cells)
+            lines += _changed(contact, chats.queued(state.conversation(state.active)), cells)
         case Trust.REQUEST:
             lines += _request(contact, cells)
         case Trust.BLOCKED:
@@ -132,8 +133,11 @@ def banner(state: AppState, cells: int) -> list[Line]:
     return lines
 
 
-def _changed(contact: Contact, cells: int) -> list[Line]:
+def _changed(contact: Contact, queued: int, cells: int) -> list[Line]:
     who = contact.name
+    accepting = "take the new key, then /verify"
+    if queued:
+        accepting = f"take the new key; {queued} queued go{'es' if queued == 1 else ''} to it"
     what = (
         f"Another key answered at {who}'s address. Either {who} has a new device or profile, or "
         f"somebody stands between you. Ask {who} by phone or in person. Nothing is sent until "
@@ -144,7 +148,7 @@ def _changed(contact: Contact, cells: int) -> list[Line]:
         *paragraph(what, cells - 1, "class:warning", " "),
         *_choices(
             cells,
-            ("/accept", "take the new key, then /verify"),
+            ("/accept", accepting),
             ("/keep", "keep the old key, refuse the new one"),
             ("/verify", "show the safety number of the old key"),
             ("/block", f"have nothing more to do with {who}"),
@@ -190,13 +194,21 @@ def flash(state: AppState, cells: int) -> list[Line]:
     return paragraph(text, cells - 1, f"class:{state.flash.tone}", " ")
 
 
-def composer_rule(state: AppState, text: str, cells: int) -> Line:
-    """Draw the line above the composer, with a word on what is in it."""
+def composer_rule(state: AppState, text: str, cells: int, *, more: bool = False) -> Line:
+    """Draw the line above the composer, with a word on what is in it.
+
+    Args:
+        state: The app's state.
+        text: What stands in the composer.
+        cells: Room of the line.
+        more: The open panel goes on below the screen.
+    """
     hint, style = "", "class:dim"
-    if isinstance(state.panel, VerifyPanel):
+    if isinstance(state.panel, VerifyPanel) and state.panel.comparison is not Comparison.AGREED:
         hint = "paste the number here · Esc goes back"
+        hint = "paste the number · PgDn: more · Esc: back" if more else hint
     elif state.panel is not None:
-        hint = "Esc goes back to the chat"
+        hint = "PgDn shows more · Esc goes back" if more else "Esc goes back to the chat"
     elif "\n" in text or len(text) > TEXT_MAX_BYTES // 4:
         hint, style = _size_hint(text)
     elif state.conversation(state.active).anchor is not None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from p2pchat.identity.trust import Trust
+from p2pchat.tui.cells import clip, width
 from p2pchat.tui.state import Contact, Delivery
 from p2pchat.tui.text import Fragment, Line, line
 
@@ -38,13 +39,18 @@ def trust_words(trust: Trust) -> Fragment:
     return style, f"{glyph} {word}"
 
 
-def presence(contact: Contact) -> Line:
-    """Tell whether the contact is there, and why not."""
+def presence(contact: Contact, cells: int) -> Line:
+    """Tell whether the contact is there, and why not; what stands in brackets gives way first."""
     if contact.online:
         quantum = " · post-quantum" if contact.post_quantum else ""
         return line(("class:online", f"{ONLINE} online"), ("class:dim", quantum))
+    if contact.trust is Trust.REQUEST:
+        return line(("class:dim", f"{OFFLINE} not accepted yet"))
     reason = f": {contact.offline_reason}" if contact.offline_reason else ""
-    return line(("class:dim", f"{OFFLINE} offline{reason}"))
+    text = f"{OFFLINE} offline{reason}"
+    if width(text) > cells:
+        text = text.split(" (", maxsplit=1)[0]
+    return line(("class:dim", clip(text, cells)))
 
 
 def moment(at_ms: int, zone: tzinfo | None) -> datetime | None:

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC
 
 import pyte
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import PipeInput, create_pipe_input
 
@@ -120,7 +121,8 @@ async def terminal(
         shown = Terminal(app, keys, wire, size)
 
         async def run() -> None:
-            await app.run()
+            with create_app_session(keys, output):  # two apps in one process know each their own
+                await app.run()
             shown.ended = True
 
         async with asyncio.TaskGroup() as tasks:

@@ -80,7 +80,7 @@ async def test_verification(columns: int, rows: int) -> None:
         check(app, "verify", columns)
         await app.paste(NUMBER.replace("11118", "81118"))
         app.press("\r")
-        await app.shows("THE NUMBERS DIFFER", "between you")
+        await app.shows("THE NUMBERS DIFFER", "stands between")
         check(app, "differ", columns)
         await app.paste(NUMBER)
         app.press("\r")

@@ -1,0 +1,64 @@
+"""The composer draws what was typed without effect, and keeps the cursor where it belongs."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.layout import BufferControl
+from prompt_toolkit.layout.processors import Transformation, TransformationInput
+from prompt_toolkit.utils import get_cwidth
+
+from p2pchat.sanitize import MARKS_MAX, clean_text
+from p2pchat.tui.composer import CommandCompleter, HarmlessProcessor, shown
+
+
+def transform(text: str) -> Transformation:
+    document = Document(text)
+    return HarmlessProcessor().apply_transformation(
+        TransformationInput(
+            BufferControl(Buffer()), document, 0, lambda index: index, [("", text)], 80, 24
+        )
+    )
+
+
+def drawn(text: str) -> str:
+    return "".join(part for _, part, *_ in transform(text).fragments)
+
+
+@given(st.text(st.characters(exclude_characters="\n")))
+def test_what_is_drawn_is_harmless_and_positions_map_both_ways(text: str) -> None:
+    transformation = transform(text)
+    shown_text = "".join(part for _, part, *_ in transformation.fragments)
+    # A mark at the very beginning is drawn as it is: the prompt's space is its base.
+    assert clean_text("x" + shown_text) == "x" + shown_text
+    places = [transformation.source_to_display(index) for index in range(len(text) + 1)]
+    assert places == sorted(places)
+    assert places[-1] == len(shown_text)
+    for index in range(len(text) + 1):
+        assert (
+            transformation.source_to_display(transformation.display_to_source(places[index]))
+            == (places[index])
+        )
+
+
+def test_signs_are_drawn_one_by_one() -> None:
+    assert drawn("a\x1bb\u202ec\x07") == "a␛b\ufffdc␇"
+    assert drawn("\U0001f469\u200d\U0001f467") == "\U0001f469\U0001f467"
+    assert drawn("e" + "\u0301" * 50) == "e" + "\u0301" * MARKS_MAX
+    assert drawn("日本") == "日本"
+
+
+def test_every_character_has_the_width_that_the_window_counts() -> None:
+    for code in range(0x110000):
+        sign = shown(chr(code))
+        assert len(sign) <= 1
+        assert get_cwidth(sign) <= 2
+
+
+def test_completions_replace_the_line() -> None:
+    completer = CommandCompleter(lambda: ["Bob"])
+    (only,) = completer.get_completions(Document("/msg B"), CompleteEvent())
+    assert (only.text, only.start_position) == ("/msg Bob", -6)
