@@ -82,7 +82,6 @@ class TerminalApp:
         self._zone = zone
         self._client: Client | None = None
         self._failure: P2PChatError | None = None
-        self._left = False
         self._background: list[asyncio.Task[None]] = []
         self._orders: asyncio.Queue[e.CreateProfile | e.OpenProfile] = asyncio.Queue()
         self.state = AppState()
@@ -120,7 +119,7 @@ class TerminalApp:
                 worker = tasks.create_task(self._work(tasks))
                 self._background = [worker]
                 with self._signals(), contextlib.suppress(EOFError):  # the terminal may go first
-                    await self._application.run_async(pre_run=self._start)
+                    await self._application.run_async(pre_run=self._settle)
                 for task in self._background:
                     task.cancel()
         finally:
@@ -191,14 +190,7 @@ class TerminalApp:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def _start(self) -> None:
-        """Begin to draw; or not at all, if the profile was refused already."""
-        self._settle()
-        if self._left:
-            self._application.exit()
-
     def _leave(self) -> None:
-        self._left = True
         future = self._application.future
         if future is not None and not future.done():
             self._application.exit()

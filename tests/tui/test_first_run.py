@@ -109,7 +109,7 @@ async def test_the_screen_lives_while_the_key_is_derived() -> None:
         app.press("right\r")
         await app.shows("Unlocking.")
         app.press("impatient\r\r")
-        await app.paste("impatient\n")
+        await app.paste("impatient")
         await asyncio.sleep(0.1)
         assert "•" not in app.text()
         host.done.set()
