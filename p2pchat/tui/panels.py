@@ -128,7 +128,7 @@ def _link(state: AppState, cells: int) -> list[Line]:
 def _nobody_listens(cells: int) -> list[Line]:
     text = (
         "You are not listening, so the link holds no address: you can call others, but they "
-        "cannot call you. Start with --listen HOST:PORT to change that."
+        "cannot call you. `listen` in the profile's config.toml says so."
     )
     return [EMPTY, *paragraph(text, cells - 1, "class:warning", " ")]
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.bench import runner
 
-MODULES: Final = ("ratchet_burst", "ratchet_pingpong", "handshake_xx")
+MODULES: Final = ("ratchet_burst", "ratchet_pingpong", "handshake_xx", "handshake_xxhfs")
 """Benchmarks in the order in which they run."""
 
 

@@ -41,7 +41,7 @@ class OurPair:
             alice, envelope = encrypt(alice, MESSAGE, rng=system_rng)
             envelopes.append(envelope)
         for envelope in envelopes:
-            bob, plaintext = decrypt(bob, envelope, rng=system_rng)
+            bob, plaintext = decrypt(bob, envelope)
             assert plaintext == MESSAGE
         self._alice, self._bob = alice, bob
 
@@ -49,10 +49,10 @@ class OurPair:
         alice, bob = self._alice, self._bob
         for _ in range(rounds):
             alice, envelope = encrypt(alice, MESSAGE, rng=system_rng)
-            bob, plaintext = decrypt(bob, envelope, rng=system_rng)
+            bob, plaintext = decrypt(bob, envelope)
             assert plaintext == MESSAGE
             bob, envelope = encrypt(bob, MESSAGE, rng=system_rng)
-            alice, plaintext = decrypt(alice, envelope, rng=system_rng)
+            alice, plaintext = decrypt(alice, envelope)
             assert plaintext == MESSAGE
         self._alice, self._bob = alice, bob
 
