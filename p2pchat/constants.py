@@ -82,6 +82,8 @@ SKIPPED_KEY_MAX_CHAINS: Final = 5
 """A skipped key is dropped after this many later receiving chains."""
 SKIPPED_KEY_MAX_MESSAGES: Final = 1000
 """A skipped key is dropped after this many later received messages."""
+KEM_INTERVAL_MESSAGES: Final = 50
+"""Messages between two hybrid steps (§6.7): rare enough to cost nothing, and soon healed."""
 
 CERTIFICATE_LIFETIME_MS: Final = 90 * 24 * 3600 * 1000
 """A static key's certificate, from its not-before time (§3.3)."""

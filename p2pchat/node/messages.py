@@ -8,7 +8,6 @@ from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.peer import Peer
 from p2pchat.node.views import MessageArrived, MessageStateChanged, MessageView
-from p2pchat.sanitize import clean_text
 from p2pchat.store.ports import DeliveryState, MessageRecord
 
 
@@ -39,7 +38,7 @@ class Announcer:
 
 
 def message_view(peer: Peer, record: MessageRecord) -> MessageView:
-    """Return a stored message as the person sees it; text of others is made harmless here."""
+    """Return a stored message; its text is as it was sent (R-9.3.5)."""
     reason = record.reason
     if record.state is DeliveryState.QUEUED and not reason:
         reason = peer.offline_reason()
@@ -47,7 +46,7 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
         contact=peer.record.name,
         message_id=record.message_id.hex(),
         direction=record.direction,
-        text=clean_text(record.text),
+        text=record.text,
         sent_at_ms=record.sent_at_ms,
         state=record.state,
         reason=reason,

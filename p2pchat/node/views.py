@@ -1,6 +1,7 @@
 """What the node shows of itself to rpc, cli and tui: plain values, ready to be printed.
 
-Every string that came from a peer has passed ``p2pchat.sanitize``; everything else is ours.
+Names and notes of peers have passed ``p2pchat.sanitize``. The text of a message is as it was
+sent (protocol.md §9.3): programs get it whole, and whoever shows it to a person cleans it.
 """
 
 from __future__ import annotations

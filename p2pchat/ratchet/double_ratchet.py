@@ -4,7 +4,8 @@ Invariants: a call never changes the state it is given; a call that raises has r
 so forged, replayed and over-gap messages leave no trace; nothing of a message takes effect
 before its tag is checked. The caller stores the successor state before the envelope leaves the
 machine, and before the plaintext is acknowledged: a state used twice would use its message key
-twice. Who may encrypt how much and when to start a new session is not decided here.
+twice. Who may encrypt how much and when to start a new session is not decided here; nor which
+root steps are hybrid: that is ``hybrid``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from p2pchat.constants import ENVELOPE_MAX_BYTES, MAX_SKIP
 from p2pchat.crypto import aead, x25519
 from p2pchat.crypto.aead import NONCE_LEN
+from p2pchat.crypto.kem import EncapsulationKey
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.crypto.x25519 import KeyPair
 from p2pchat.errors import (
@@ -20,17 +22,18 @@ from p2pchat.errors import (
     LocalProtocolError,
     TooManySkippedError,
 )
+from p2pchat.ratchet import hybrid
 from p2pchat.ratchet import skipped as skipped_keys
 from p2pchat.ratchet.header import (
     CHAIN_MAX_MESSAGES,
     ENVELOPE_MIN_BYTES,
-    HEADER_FLAGS,
     Header,
     nonce_of,
     open_header,
     seal_prefix,
     split_envelope,
 )
+from p2pchat.ratchet.hybrid import Encapsulate, KemSchedule
 from p2pchat.ratchet.schedule import HeaderKey, chain_step, root_step
 from p2pchat.ratchet.skipped import SkippedKeys
 from p2pchat.ratchet.state import ASSOCIATED_DATA_LEN, Chain, RatchetSeed, RatchetState, Root
@@ -53,12 +56,20 @@ def init_initiator(
     """
     before = _initial_root(
         seed.root_key,
+        initiator=True,
         ratchet_pair=None,
         sending_header_key=seed.header_key_initiator,
         receiving_header_key=seed.next_header_key,
         associated_data=associated_data,
     )
-    root, sending = _begin_sending_chain(before, remote_ratchet_key, rng)
+    root, sending = _begin_sending_chain(
+        before,
+        remote_ratchet_key,
+        received=0,
+        kem_due=False,
+        rng=rng,
+        encapsulate=EncapsulationKey.encapsulate,
+    )
     return RatchetState(root, sending, None, (), 0)
 
 
@@ -77,6 +88,7 @@ def init_responder(
     """
     root = _initial_root(
         seed.root_key,
+        initiator=False,
         ratchet_pair=ratchet_pair,
         sending_header_key=seed.next_header_key,
         receiving_header_key=seed.header_key_initiator,
@@ -85,18 +97,31 @@ def init_responder(
     return RatchetState(root, None, None, (), 0)
 
 
-def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[RatchetState, bytes]:
+def encrypt(
+    state: RatchetState,
+    plaintext: bytes,
+    *,
+    rng: Rng,
+    kem_due: bool = False,
+    encapsulate: Encapsulate = EncapsulationKey.encapsulate,
+) -> tuple[RatchetState, bytes]:
     """Encrypt one message (protocol.md §6.4, R-6.4.1, R-6.4.2).
 
     Args:
         state: Current state; never modified.
-        plaintext: 0..73642 bytes.
-        rng: Called for the 32 bytes of a ratchet key if this begins a sending chain, and then
-            for the 12 bytes of the nonce.
+        plaintext: 0..72458 bytes.
+        rng: Called for the 32 bytes of a ratchet key if this begins a sending chain, then for
+            the 64 bytes of a KEM seed if the chain offers a key, and then for the 12 bytes of
+            the nonce.
+        kem_due: Whether a hybrid step should be made for another reason than the number of
+            messages since the last (an hour has passed); without effect in the midst of a chain
+            or when it is the peer's turn.
+        encapsulate: Called once if this begins a chain that answers the peer's key. The library
+            draws the randomness of that itself; test vectors inject the result.
 
     Returns:
         The successor state, which must be durable before the envelope leaves, and the envelope:
-        86 bytes longer than the plaintext.
+        1270 bytes longer than the plaintext.
 
     Raises:
         LocalProtocolError: ``state.can_send`` is false, or the plaintext is too long.
@@ -107,7 +132,14 @@ def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[Ratchet
     if sending is None:
         if root.remote_key is None:
             raise LocalProtocolError("the responder cannot send before the first message has come")
-        root, sending = _begin_sending_chain(root, root.remote_key, rng)
+        root, sending = _begin_sending_chain(
+            root,
+            root.remote_key,
+            received=state.received,
+            kem_due=kem_due,
+            rng=rng,
+            encapsulate=encapsulate,
+        )
     ratchet_pair, number = root.ratchet_pair, sending.number
     assert ratchet_pair is not None  # noqa: S101 - a sending chain exists only with its pair
     if number >= CHAIN_MAX_MESSAGES:
@@ -117,9 +149,9 @@ def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[Ratchet
     # the bound). Under the message key it is unique since that key seals this message only; and
     # should a state ever be used twice against all rules (a restored disk), it still differs.
     nonce = rng(NONCE_LEN)
-    associated_data = root.associated_data
+    associated_data, kem = root.associated_data, root.kem
     prefix = seal_prefix(
-        Header(HEADER_FLAGS, ratchet_pair.public, root.previous_sent, number),
+        Header(kem.flags, ratchet_pair.public, root.previous_sent, number, kem.kem_field),
         sending.header_key,
         nonce,
         associated_data,
@@ -130,19 +162,21 @@ def encrypt(state: RatchetState, plaintext: bytes, *, rng: Rng) -> tuple[Ratchet
     return successor, prefix + body
 
 
-def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetState, bytes]:
+def decrypt(state: RatchetState, envelope: bytes) -> tuple[RatchetState, bytes]:
     """Authenticate and decrypt one message (protocol.md §6.4, R-6.4.3).
+
+    Needs no randomness: the half of a DH step that does waits for ``encrypt``.
 
     Args:
         state: Current state; never modified.
         envelope: As received.
-        rng: Not called: the half of a DH step that needs randomness waits for ``encrypt``.
 
     Returns:
-        The successor state and ``len(envelope) - 86`` plaintext bytes.
+        The successor state and ``len(envelope) - 1270`` plaintext bytes.
 
     Raises:
-        DecryptionError: Malformed, forged, replayed, or key evicted; deliberately one case.
+        DecryptionError: Malformed, forged, replayed, key evicted, or a KEM part that is not due;
+            deliberately one case.
         TooManySkippedError: Gap exceeds ``MAX_SKIP`` (§6.5).
     """
     prefix, body = split_envelope(envelope)
@@ -171,6 +205,7 @@ def decrypt(state: RatchetState, envelope: bytes, *, rng: Rng) -> tuple[RatchetS
 def _initial_root(
     root_key: Secret,
     *,
+    initiator: bool,
     ratchet_pair: KeyPair | None,
     sending_header_key: Secret,
     receiving_header_key: Secret,
@@ -187,14 +222,26 @@ def _initial_root(
         next_receiving_header_key=HeaderKey(receiving_header_key),
         previous_sent=0,
         chains_received=0,
+        kem=KemSchedule(initiator),
     )
 
 
-def _begin_sending_chain(root: Root, remote_key: bytes, rng: Rng) -> tuple[Root, Chain]:
+def _begin_sending_chain(
+    root: Root,
+    remote_key: bytes,
+    *,
+    received: int,
+    kem_due: bool,
+    rng: Rng,
+    encapsulate: Encapsulate,
+) -> tuple[Root, Chain]:
     """Do the sending half of a DH step: a fresh pair, and its chain (R-6.4.5)."""
     ratchet_pair = x25519.generate(rng=rng)
+    kem, exchange = hybrid.begin_sending(
+        root.kem, due=kem_due, received=received, rng=rng, encapsulate=encapsulate
+    )
     root_key, chain_key, next_header_key = root_step(
-        root.root_key, x25519.dh(ratchet_pair.private, remote_key)
+        root.root_key, x25519.dh(ratchet_pair.private, remote_key), exchange
     )
     successor = Root(
         associated_data=root.associated_data,
@@ -205,6 +252,7 @@ def _begin_sending_chain(root: Root, remote_key: bytes, rng: Rng) -> tuple[Root,
         next_receiving_header_key=root.next_receiving_header_key,
         previous_sent=root.previous_sent,
         chains_received=root.chains_received,
+        kem=kem,
     )
     return successor, Chain(chain_key, root.next_sending_header_key, 0)
 
@@ -214,14 +262,16 @@ def _decrypt_in_new_chain(
 ) -> tuple[RatchetState, bytes]:
     """Do the receiving half of a DH step, and decrypt the message that asked for it (R-6.4.4)."""
     root, skipped = state.root, state.skipped
+    sent = 0 if state.sending is None else state.sending.number
     _check_gap(header.number)
-    if state.receiving is not None:
+    if state.receiving is not None and header.previous_length > state.receiving.number:
         _, skipped = _skip(state, state.receiving, header.previous_length)
+    kem, exchange = hybrid.begin_receiving(root.kem, header, sent=sent, received=state.received)
     try:
         dh_output = x25519.dh(ratchet_pair.private, header.ratchet_key)
     except InvalidKeyError as error:
         raise DecryptionError("the header's ratchet key is of low order") from error
-    root_key, chain_key, next_header_key = root_step(root.root_key, dh_output)
+    root_key, chain_key, next_header_key = root_step(root.root_key, dh_output, exchange)
     successor = Root(
         associated_data=root.associated_data,
         root_key=root_key,
@@ -229,8 +279,9 @@ def _decrypt_in_new_chain(
         remote_key=header.ratchet_key,
         next_sending_header_key=root.next_sending_header_key,
         next_receiving_header_key=next_header_key,
-        previous_sent=0 if state.sending is None else state.sending.number,
+        previous_sent=sent,
         chains_received=root.chains_received + 1,
+        kem=kem,
     )
     receiving = Chain(chain_key, root.next_receiving_header_key, 0)
     stepped = RatchetState(successor, None, receiving, skipped, state.received)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from p2pchat.constants import (
     KEY_LEN,
@@ -18,28 +18,42 @@ from p2pchat.constants import (
     SKIPPED_KEY_MAX_CHAINS,
     SKIPPED_KEY_MAX_MESSAGES,
 )
+from p2pchat.crypto import kem
 from p2pchat.crypto.secret import Secret
 from p2pchat.crypto.x25519 import KeyPair, key_pair
-from p2pchat.errors import DamagedStateError
+from p2pchat.errors import DamagedStateError, InvalidKeyError
 from p2pchat.ratchet import skipped as skipped_keys
 from p2pchat.ratchet.header import CHAIN_MAX_MESSAGES
+from p2pchat.ratchet.hybrid import Answered, KemSchedule, KemStep, Offered, Owed
 from p2pchat.ratchet.schedule import HeaderKey
 from p2pchat.ratchet.skipped import RECORD, SkippedChain, SkippedKeys
 from p2pchat.ratchet.state import ASSOCIATED_DATA_LEN, Chain, Phase, RatchetState, Root
 
-SNAPSHOT_VERSION: Final = 1
+SNAPSHOT_VERSION: Final = 2
 
 _FIXED: Final = struct.Struct(f">BB{ASSOCIATED_DATA_LEN}s{KEY_LEN}s{KEY_LEN}s{KEY_LEN}sIQQ")
 """Version, phase, associated data, root key, next sending and next receiving header key, length
 of the previous sending chain, receiving chains begun, messages received."""
+_KEM: Final = struct.Struct(">BBQQQ")
+"""Whether this side initiated the session, which step is under way, steps completed, messages
+sent since (in chains that have ended), messages received before."""
 _CHAIN: Final = struct.Struct(f">{KEY_LEN}s{KEY_LEN}sI")
 """Chain key, header key, next number."""
 _SKIPPED_CHAIN: Final = struct.Struct(f">Q{KEY_LEN}sH")
 """Ordinal, header key, number of records that follow."""
 
+_KEM_IDLE: Final = 0
+_KEM_OFFERED: Final = 1
+_KEM_OWED: Final = 2
+_KEM_ANSWERED: Final = 3
+
 
 def encode_state(state: RatchetState) -> bytes:
-    """Return the snapshot of ``state``: 415 bytes at most, and 44 for each skipped key."""
+    """Return the snapshot of ``state``.
+
+    At most 1529 bytes, and 44 for each skipped key with 42 for each of their chains. A KEM pair
+    is stored as its seed, and expanded again by ``decode_state``.
+    """
     root = state.root
     parts = [
         _FIXED.pack(
@@ -54,6 +68,7 @@ def encode_state(state: RatchetState) -> bytes:
             state.received,
         )
     ]
+    parts.extend(_encode_kem(root.kem))
     if root.ratchet_pair is not None:
         parts.append(root.ratchet_pair.private.reveal())
     if root.remote_key is not None:
@@ -94,6 +109,7 @@ def decode_state(snapshot: bytes) -> RatchetState:
     _require(version == SNAPSHOT_VERSION, f"version {version} is not known here")
     _require(phase_value in set(Phase), "there is no such phase")
     phase = Phase(phase_value)
+    schedule = _read_kem(reader)
     has_pair = phase is not Phase.TO_REPLY
     has_remote = phase is not Phase.AWAITING_FIRST
     has_sending = phase in (Phase.INITIATED, Phase.REPLIED)
@@ -116,6 +132,7 @@ def decode_state(snapshot: bytes) -> RatchetState:
             next_receiving_header_key=HeaderKey(Secret(next_receiving)),
             previous_sent=previous_sent,
             chains_received=chains_received,
+            kem=schedule,
         ),
         sending,
         receiving,
@@ -123,6 +140,7 @@ def decode_state(snapshot: bytes) -> RatchetState:
         received,
     )
     _check_counts(state)
+    _check_kem(state)
     _check_skipped(state)
     return state
 
@@ -156,6 +174,66 @@ def _read_skipped_chain(reader: _Reader) -> SkippedChain:
     _require(count > 0, "a chain of skipped keys is empty")
     records = reader.take(count * RECORD.size)
     return SkippedChain(ordinal, HeaderKey(Secret(header_key)), Secret(records))
+
+
+def _encode_kem(schedule: KemSchedule) -> tuple[bytes, bytes]:
+    match schedule.step:
+        case None:
+            kind, data = _KEM_IDLE, b""
+        case Offered(pair):
+            kind, data = _KEM_OFFERED, pair.private.reveal()
+        case Owed(encoded):
+            kind, data = _KEM_OWED, encoded
+        case Answered(ciphertext):
+            kind, data = _KEM_ANSWERED, ciphertext
+        case unreachable:
+            assert_never(unreachable)
+    counts = schedule.completed, schedule.sent, schedule.received_before
+    return _KEM.pack(schedule.initiator, kind, *counts), data
+
+
+def _read_kem(reader: _Reader) -> KemSchedule:
+    initiator, kind, completed, sent, received_before = reader.unpack(_KEM)
+    _require(initiator in (0, 1), "its side is neither of the two")
+    step: KemStep | None = None
+    if kind == _KEM_OFFERED:
+        step = Offered(kem.key_pair(Secret(reader.take(kem.SEED_LEN))))
+    elif kind == _KEM_OWED:
+        try:
+            step = Owed(reader.take(kem.ENCAPSULATION_KEY_LEN))
+        except InvalidKeyError:
+            _require(False, "the peer's encapsulation key is not one")
+    elif kind == _KEM_ANSWERED:
+        step = Answered(reader.take(kem.CIPHERTEXT_LEN))
+    else:
+        _require(kind == _KEM_IDLE, "there is no such step of key encapsulation")
+    return KemSchedule(bool(initiator), completed, sent, received_before, step)
+
+
+def _check_kem(state: RatchetState) -> None:
+    """Refuse a schedule that the phase, the counters or the turns rule out."""
+    schedule, phase = state.root.kem, state.phase
+    match schedule.step:
+        case None:
+            possible = True
+        case Offered():
+            possible = phase is Phase.REPLIED and schedule.is_our_turn
+        case Owed():
+            possible = phase is Phase.TO_REPLY and not schedule.is_our_turn
+        case Answered():
+            possible = phase is Phase.REPLIED and schedule.is_our_turn and schedule.sent == 0
+        case unreachable:
+            assert_never(unreachable)
+    _require(possible, "its step of key encapsulation is not possible now")
+    if state.receiving is None:
+        side = schedule.initiator is (phase is Phase.INITIATED)
+        _require(side and schedule.sent == 0, "its side and its phase disagree")
+    _require(
+        schedule.completed <= state.root.chains_received
+        and schedule.received_before <= state.received
+        and (schedule.completed > 0 or schedule.received_before == 0),
+        "its steps of key encapsulation and its messages disagree",
+    )
 
 
 def _check_counts(state: RatchetState) -> None:

@@ -16,6 +16,9 @@ INITIATED              fresh           known       yes        none
 TO_REPLY               none            known       none       yes
 REPLIED                fresh           known       yes        yes
 =====================  ==============  ==========  =========  ===========
+
+What belongs to the hybrid steps is ``hybrid.KemSchedule``'s: in TO_REPLY an answer may be owed,
+in REPLIED an offer or an answer may be in the sending chain.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.crypto.x25519 import KeyPair
 from p2pchat.ratchet import skipped as skipped_keys
 from p2pchat.ratchet.header import CHAIN_MAX_MESSAGES
+from p2pchat.ratchet.hybrid import KemSchedule
 from p2pchat.ratchet.schedule import HeaderKey
 from p2pchat.ratchet.skipped import SkippedKeys
 
@@ -78,6 +82,7 @@ class Root:
         previous_sent: Signal's PN: messages in the sending chain before the current (or, between
             the halves of a DH step, before the next) one.
         chains_received: Receiving chains begun so far; numbers the current one.
+        kem: Where the schedule of hybrid steps stands.
     """
 
     associated_data: bytes
@@ -88,6 +93,7 @@ class Root:
     next_receiving_header_key: HeaderKey
     previous_sent: int
     chains_received: int
+    kem: KemSchedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,11 @@ class RatchetState:
         if self.sending is None:
             return self.receiving is not None
         return self.sending.number < CHAIN_MAX_MESSAGES
+
+    @property
+    def kem_steps(self) -> int:
+        """How many hybrid steps this side has completed in the session (§6.7)."""
+        return self.root.kem.completed
 
     @property
     def skipped_count(self) -> int:

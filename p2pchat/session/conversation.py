@@ -170,7 +170,7 @@ class Conversation:
             raise ProtocolError("an envelope is cut short")
         session = self._require_session()
         opened = delivery.open_envelope(
-            session, int.from_bytes(whole[:INDEX_LEN], "big"), whole[INDEX_LEN:], rng=self._rng
+            session, int.from_bytes(whole[:INDEX_LEN], "big"), whole[INDEX_LEN:]
         )
         if opened is None:
             self._outgoing.receipt(self._revision, session.received)

@@ -147,7 +147,7 @@ def seal(
 
 
 def open_envelope(
-    state: SessionState, index: int, envelope: bytes, *, rng: Rng
+    state: SessionState, index: int, envelope: bytes
 ) -> tuple[SessionState, bytes] | None:
     """Decrypt the next envelope; None means that it is an old one, to be ignored (R-8.5.2).
 
@@ -159,7 +159,7 @@ def open_envelope(
         return None
     if index != state.received + 1:
         raise ProtocolError("an envelope is missing")
-    ratchet, content = decrypt(state.ratchet, envelope, rng=rng)
+    ratchet, content = decrypt(state.ratchet, envelope)
     digest = next_digest(state.received_digest, envelope)
     return replace(state, ratchet=ratchet, received=index, received_digest=digest), content
 

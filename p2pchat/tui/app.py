@@ -8,16 +8,19 @@ store have their own threads.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final, assert_never
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
+from prompt_toolkit.clipboard import ClipboardData
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
@@ -46,6 +49,7 @@ ALT_S: Final = 0.3
 """So long Esc may be followed by a key by hand, as if Alt were held."""
 REDRAW_S: Final = 0.02
 """A burst of messages is drawn at most fifty times a second."""
+LEAVING_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 GC_THRESHOLD: Final = 50_000
 """Young objects before a collection; the default of 700 collects in the middle of key presses."""
 
@@ -109,14 +113,18 @@ class TerminalApp:
             P2PChatError: The profile cannot be used; the screen is given back first.
         """
         await self._begin()
+        threshold = gc.get_threshold()
         try:
             async with asyncio.TaskGroup() as tasks:
                 worker = tasks.create_task(self._work(tasks))
                 self._background = [worker]
-                await self._application.run_async(pre_run=self._settle)
+                with self._signals(), contextlib.suppress(EOFError):  # the terminal may go first
+                    await self._application.run_async(pre_run=self._settle)
                 for task in self._background:
                     task.cancel()
         finally:
+            gc.unfreeze()
+            gc.set_threshold(*threshold)
             if self._client is not None:
                 await self._client.close()
         if self._failure is not None:
@@ -155,7 +163,7 @@ class TerminalApp:
                 self.dispatch(a.SetupFailed(sentence(str(error))))
             except P2PChatError as error:
                 self._failure = error
-                self._application.exit()
+                self._leave()
                 return
         self._background.append(tasks.create_task(self._runner.follow(self._client)))
         self.dispatch(a.ProfileOpened())
@@ -169,17 +177,35 @@ class TerminalApp:
             case e.Call():
                 self._runner.order(effect)
             case e.SetComposer(text):
+                # Reset, so that undoing never brings one contact's text to another.
                 if self._composer.text != text:
-                    self._composer.set_document(Document(text, len(text)))
+                    self._composer.reset(Document(text, len(text)))
             case e.ClearEntry():
                 self._entry.reset()
+                self._application.clipboard.set_data(ClipboardData())  # may hold a passphrase
             case e.CreateProfile() | e.OpenProfile():
                 self._orders.put_nowait(effect)
             case e.Leave():
-                if self._application.is_running and not self._application.is_done:
-                    self._application.exit()
+                self._leave()
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def _leave(self) -> None:
+        future = self._application.future
+        if future is not None and not future.done():
+            self._application.exit()
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Leave in good order when asked from outside; SIGINT is a key press (see ``keys``)."""
+        loop = asyncio.get_running_loop()
+        for number in LEAVING_SIGNALS:
+            loop.add_signal_handler(number, self._leave)
+        try:
+            yield
+        finally:
+            for number in LEAVING_SIGNALS:
+                loop.remove_signal_handler(number)
 
     def _settle(self) -> None:
         """Give the input to the field that is on the screen."""

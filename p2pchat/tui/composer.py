@@ -47,7 +47,8 @@ class HarmlessProcessor(Processor):
         for style, text, *_ in fragments:
             for char in text:
                 sign = shown(char)
-                marks = marks + 1 if sign and not get_cwidth(sign) else 0
+                if sign:
+                    marks = 0 if get_cwidth(sign) else marks + 1
                 if marks > MARKS_MAX:
                     sign = ""
                 changed = sign != char

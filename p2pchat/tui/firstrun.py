@@ -31,8 +31,8 @@ _NEXT: Final = (
     "3. When you talk, compare a number with /verify: then you know that nobody is in between.",
 )
 _NOT_LISTENING: Final = (
-    "You are not listening: you can call others, they cannot call you. --listen HOST:PORT "
-    "changes that."
+    "You are not listening: you can call others, they cannot call you. `listen` in the profile's "
+    "config.toml says so."
 )
 
 

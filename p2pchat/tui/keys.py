@@ -64,6 +64,9 @@ def _bind_always(keys: KeyBindings, controls: Controls, composer: Buffer) -> Non
 
     @keys.add("escape")
     def _escape(_: KeyPressEvent) -> None:
+        if composer.complete_state is not None:
+            composer.cancel_completion()
+            return
         controls.dispatch(a.Escaped())
 
 

@@ -22,11 +22,16 @@ _PROTOCOL = "Noise_XX_25519_ChaChaPoly_SHA256"
 
 def ours() -> Callable[[], None]:
     """Return a function that does one handshake with p2pchat's engine."""
+    return handshake_of(_PROTOCOL)
+
+
+def handshake_of(protocol: str) -> Callable[[], None]:
+    """Return a function that does one handshake of three messages with p2pchat's engine."""
     static_i, static_r = generate(rng=system_rng), generate(rng=system_rng)
 
     def handshake() -> None:
-        initiator = HandshakeState(_PROTOCOL, initiator=True, rng=system_rng, s=static_i)
-        responder = HandshakeState(_PROTOCOL, initiator=False, rng=system_rng, s=static_r)
+        initiator = HandshakeState(protocol, initiator=True, rng=system_rng, s=static_i)
+        responder = HandshakeState(protocol, initiator=False, rng=system_rng, s=static_r)
         responder.read_message(initiator.write_message())
         initiator.read_message(responder.write_message())
         responder.read_message(initiator.write_message())

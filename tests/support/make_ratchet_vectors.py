@@ -1,4 +1,4 @@
-"""Makes ``tests/vectors/ratchet.json`` (protocol.md §6.7).
+"""Makes ``tests/vectors/ratchet.json`` (protocol.md §6.8).
 
 ``uv run --locked python -m tests.support.make_ratchet_vectors > tests/vectors/ratchet.json``
 
@@ -13,15 +13,27 @@ import sys
 from typing import Any
 
 from p2pchat.constants import KEY_LEN
-from p2pchat.crypto import x25519
+from p2pchat.crypto import kem, x25519
 from p2pchat.crypto.kdf import hkdf_sha256
-from p2pchat.crypto.secret import Secret
+from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.ratchet.double_ratchet import init_initiator, init_responder
-from p2pchat.ratchet.schedule import chain_step, root_step
+from p2pchat.ratchet.header import (
+    ENVELOPE_MIN_BYTES,
+    KEM_ANSWER,
+    KEM_NONE,
+    KEM_OFFER,
+    NO_KEM,
+    PREFIX_LEN,
+    answer_field,
+)
+from p2pchat.ratchet.hybrid import Encapsulate
+from p2pchat.ratchet.schedule import KemExchange, chain_step, root_step
 from p2pchat.ratchet.state import RatchetSeed
-from tests.support.ratchet_pair import Party, SeededRng
+from tests.support import ml_kem
+from tests.support.ratchet_pair import Party, SeededRng, crafted, kem_part
 
 SEED_LABEL = b"p2pchat/1 ratchet seed"
+KEM_NAMES = {KEM_NONE: "none", KEM_OFFER: "offer", KEM_ANSWER: "answer"}
 
 
 class Recorder:
@@ -31,17 +43,19 @@ class Recorder:
         self._parties = {"initiator": initiator, "responder": responder}
         self.steps: list[dict[str, Any]] = []
 
-    def encrypt(self, party: str, plaintext: bytes) -> int:
+    def encrypt(self, party: str, plaintext: bytes, *, kem_due: bool = False) -> int:
         """Return the step's number, by which later steps name the envelope."""
         sender = self._parties[party]
         assert isinstance(sender.rng, SeededRng)
         already = len(sender.rng.drawn)
-        envelope = sender.send(plaintext)
+        envelope = sender.send(plaintext, kem_due=kem_due)
         self.steps.append(
             {
                 "step": "encrypt",
                 "party": party,
                 "plaintext": plaintext.hex(),
+                "kem_due": kem_due,
+                "kem": KEM_NAMES[sender.state.root.kem.flags],
                 "drawn": [drawn.hex() for drawn in sender.rng.drawn[already:]],
                 "envelope": envelope.hex(),
             }
@@ -59,6 +73,15 @@ class Recorder:
         self.steps.append(
             {"step": "refuse", "party": party, "envelope": envelope.hex(), "reason": reason}
         )
+
+    def refuse_crafted(
+        self, sender: str, receiver: str, flags: int, kem_field: bytes, reason: str
+    ) -> None:
+        """Have one party break the KEM rules, and the other refuse."""
+        self.refuse(receiver, crafted(self._parties[sender], flags, kem_field), reason)
+
+    def kem_field(self, party: str) -> bytes:
+        return kem_part(self._parties[party].state)[1]
 
     def envelope(self, number: int) -> bytes:
         return bytes.fromhex(self.steps[number]["envelope"])
@@ -88,10 +111,32 @@ def make_seeding(rng: SeededRng) -> dict[str, str]:
 
 def make_root_step(rng: SeededRng) -> dict[str, str]:
     root_key, dh_output = rng(KEY_LEN), rng(KEY_LEN)
-    next_root_key, chain_key, next_header_key = root_step(Secret(root_key), dh_output)
+    next_root_key, chain_key, next_header_key = root_step(Secret(root_key), dh_output, None)
     return {
         "root_key": root_key.hex(),
         "dh": dh_output.hex(),
+        "next_root_key": next_root_key.reveal().hex(),
+        "chain_key": chain_key.reveal().hex(),
+        "next_header_key": next_header_key.secret.reveal().hex(),
+    }
+
+
+def make_hybrid_root_step(rng: SeededRng) -> dict[str, str]:
+    root_key, dh_output = rng(KEY_LEN), rng(KEY_LEN)
+    pair, randomness = kem.generate(rng=rng), rng(32)
+    ciphertext, shared_secret = ml_kem.encapsulate(pair.public, randomness)
+    assert pair.decapsulate(ciphertext) == shared_secret
+    next_root_key, chain_key, next_header_key = root_step(
+        Secret(root_key), dh_output, KemExchange(shared_secret, pair.public, ciphertext)
+    )
+    return {
+        "root_key": root_key.hex(),
+        "dh": dh_output.hex(),
+        "kem_seed": pair.private.reveal().hex(),
+        "encapsulation_key": pair.public.hex(),
+        "encapsulation_randomness": randomness.hex(),
+        "ciphertext": ciphertext.hex(),
+        "shared_secret": shared_secret.hex(),
         "next_root_key": next_root_key.reveal().hex(),
         "chain_key": chain_key.reveal().hex(),
         "next_header_key": next_header_key.secret.reveal().hex(),
@@ -126,14 +171,17 @@ def make_conversation(seeding: dict[str, str], rng: SeededRng) -> dict[str, Any]
             rng=initiator_rng,
         ),
         initiator_rng,
+        encapsulate_from(initiator_rng),
     )
     responder = Party(
         init_responder(seed, ratchet_pair=ratchet_pair, associated_data=associated_data),
         responder_rng,
+        encapsulate_from(responder_rng),
     )
     initially_drawn = [drawn.hex() for drawn in initiator_rng.drawn]
     recorder = Recorder(initiator, responder)
     talk(recorder)
+    talk_hybrid(recorder)
     return {
         "ad": associated_data.hex(),
         "responder_ratchet_private": ratchet_pair.private.reveal().hex(),
@@ -162,8 +210,8 @@ def talk(recorder: Recorder) -> None:
     recorder.refuse("responder", flipped(late, 0), "version")
     recorder.refuse("responder", flipped(late, 1), "nonce")
     recorder.refuse("responder", flipped(late, 13), "header")
-    recorder.refuse("responder", flipped(late, 70), "body")
-    recorder.refuse("responder", late[:85], "too short")
+    recorder.refuse("responder", flipped(late, PREFIX_LEN), "body")
+    recorder.refuse("responder", late[: ENVELOPE_MIN_BYTES - 1], "too short")
     decrypt("responder", numbered[1])
     recorder.refuse("responder", late, "replay of a late message")
 
@@ -179,14 +227,61 @@ def talk(recorder: Recorder) -> None:
     recorder.refuse("responder", recorder.envelope(crossing), "reflection")
 
 
+def talk_hybrid(recorder: Recorder) -> None:
+    """Make a hybrid step in each direction, and break every rule of theirs."""
+    encrypt, decrypt = recorder.encrypt, recorder.decrypt
+    key = kem.generate(rng=SeededRng("another key")).public
+    ciphertext, _ = ml_kem.encapsulate(key, bytes(32))
+    not_a_key = b"\xff\xff" + key[2:]
+
+    not_yet = encrypt("responder", b"it is not the responder's turn", kem_due=True)
+    recorder.refuse_crafted("responder", "initiator", KEM_OFFER, key, "offer out of turn")
+    recorder.refuse_crafted(
+        "responder", "initiator", KEM_ANSWER, answer_field(ciphertext), "answer to no offer"
+    )
+    decrypt("initiator", not_yet)
+
+    offers = [encrypt("initiator", b"offer %d" % number, kem_due=True) for number in range(3)]
+    recorder.refuse_crafted("initiator", "responder", KEM_OFFER, not_a_key, "key out of range")
+    decrypt("responder", offers[1])
+    answers = [encrypt("responder", b"answer %d" % number) for number in range(3)]
+    decrypt("responder", offers[0])
+    recorder.refuse_crafted("responder", "initiator", KEM_NONE, NO_KEM, "answer missing")
+    recorder.refuse_crafted("responder", "initiator", KEM_OFFER, key, "offer instead of answer")
+    recorder.refuse_crafted(
+        "responder", "initiator", KEM_ANSWER, answer_field(ciphertext), "another ciphertext"
+    )
+    untidy = recorder.kem_field("responder")[:-1] + b"\x01"
+    recorder.refuse_crafted("responder", "initiator", KEM_ANSWER, untidy, "not followed by zeros")
+    decrypt("initiator", answers[2])
+    decrypt("initiator", answers[0])
+    decrypt("responder", offers[2])
+
+    after = encrypt("initiator", b"not the initiator's turn any more", kem_due=True)
+    recorder.refuse_crafted("initiator", "responder", KEM_NONE, key, "field of no kind")
+    recorder.refuse_crafted("initiator", "responder", 3, key, "flags")
+    decrypt("responder", after)
+    back = encrypt("responder", b"the responder's turn", kem_due=True)
+    decrypt("initiator", back)
+    answer = encrypt("initiator", b"and its answer")
+    decrypt("responder", answer)
+    decrypt("initiator", answers[1])
+
+
+def encapsulate_from(rng: Rng) -> Encapsulate:
+    """Return an encapsulation that draws its 32 bytes from ``rng``, as FIPS 203's internal one."""
+    return lambda key: ml_kem.encapsulate(key.encoded, rng(32))
+
+
 def make_vectors() -> dict[str, Any]:
     """Return the whole file's content."""
     rng = SeededRng("ratchet vectors")
     seeding = make_seeding(rng)
     return {
-        "about": "p2pchat protocol version 1, Double Ratchet (protocol.md 6.7)",
+        "about": "p2pchat protocol version 1, Double Ratchet (protocol.md 6.8)",
         "seeding": seeding,
         "root_step": make_root_step(rng),
+        "hybrid_root_step": make_hybrid_root_step(rng),
         "chain_step": make_chain_step(rng),
         "conversation": make_conversation(seeding, rng),
     }

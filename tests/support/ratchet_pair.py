@@ -7,10 +7,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from p2pchat.crypto import x25519
+from p2pchat.crypto import aead, x25519
+from p2pchat.crypto.aead import NONCE_LEN
+from p2pchat.crypto.kem import EncapsulationKey
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import DecryptionError
 from p2pchat.ratchet.double_ratchet import decrypt, encrypt, init_initiator, init_responder
+from p2pchat.ratchet.header import Header, seal_prefix
+from p2pchat.ratchet.hybrid import Encapsulate
+from p2pchat.ratchet.schedule import chain_step
 from p2pchat.ratchet.snapshot import encode_state
 from p2pchat.ratchet.state import ASSOCIATED_DATA_LEN, Phase, RatchetSeed, RatchetState
 
@@ -41,16 +46,19 @@ class Party:
 
     state: RatchetState
     rng: Rng
+    encapsulate: Encapsulate = EncapsulationKey.encapsulate
 
-    def send(self, plaintext: bytes = b"text") -> bytes:
-        self.state, envelope = encrypt(self.state, plaintext, rng=self.rng)
+    def send(self, plaintext: bytes = b"text", *, kem_due: bool = False) -> bytes:
+        self.state, envelope = encrypt(
+            self.state, plaintext, rng=self.rng, kem_due=kem_due, encapsulate=self.encapsulate
+        )
         return envelope
 
     def send_many(self, count: int) -> list[bytes]:
         return [self.send(str(number).encode()) for number in range(count)]
 
     def receive(self, envelope: bytes) -> bytes:
-        self.state, plaintext = decrypt(self.state, envelope, rng=no_rng)
+        self.state, plaintext = decrypt(self.state, envelope)
         return plaintext
 
     def phase(self) -> Phase:
@@ -72,6 +80,27 @@ class Party:
         with pytest.raises(error, match=match):
             self.receive(envelope)
         assert encode_state(self.state) == before
+
+
+def kem_part(state: RatchetState) -> tuple[int, bytes]:
+    """Return the flags and the KEM field of the current sending chain."""
+    return state.root.kem.flags, state.root.kem.kem_field
+
+
+def crafted(sender: Party, flags: int, kem_field: bytes, plaintext: bytes = b"crafted") -> bytes:
+    """Return the next message of the sending chain as a peer makes it that breaks the KEM rules.
+
+    All else about it is right; the sender's state stays as it is.
+    """
+    state, nonce = sender.state, sender.rng(NONCE_LEN)
+    sending, pair = state.sending, state.root.ratchet_pair
+    assert sending is not None
+    assert pair is not None
+    header = Header(flags, pair.public, state.root.previous_sent, sending.number, kem_field)
+    associated_data = state.root.associated_data
+    prefix = seal_prefix(header, sending.header_key, nonce, associated_data)
+    message_key, _ = chain_step(sending.chain_key.reveal())
+    return prefix + aead.seal(message_key, nonce, plaintext, associated_data + prefix)
 
 
 def seed_of(label: str) -> RatchetSeed:

@@ -289,3 +289,15 @@ async def test_a_node_that_answers_nonsense() -> None:
     data = DataSet([contact("Bob") | {"trust": "adored"}])
     async with terminal(data) as app:
         await app.shows("The node gave an answer that this version does not understand.")
+
+
+async def test_undoing_never_brings_one_contacts_text_to_another() -> None:
+    async with terminal(DataSet([contact("Bob"), contact("Carol")])) as app:
+        await app.shows("Carol")
+        app.press("only for Bob")
+        await app.shows("> only for Bob")
+        app.press("\x1b2")
+        await app.lacks("only for Bob")
+        app.press("\x1f\x1f\x1fx")  # Ctrl+_
+        await app.shows("> x")
+        assert "only for Bob" not in app.text()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+from prompt_toolkit.input import DummyInput
+from prompt_toolkit.output import DummyOutput
+
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DamagedStoreError, LockedError
 from p2pchat.rpc.client import Client
+from p2pchat.tui.app import TerminalApp
 from p2pchat.tui.host import Needed
-from tests.tui.dataset import LINK, DataSet, ScriptedHost, contact
+from tests.tui.dataset import LINK, NOON, DataSet, ScriptedHost, contact
 from tests.tui.terminal import terminal
 
 
@@ -104,7 +109,7 @@ async def test_the_screen_lives_while_the_key_is_derived() -> None:
         app.press("right\r")
         await app.shows("Unlocking.")
         app.press("impatient\r\r")
-        await app.paste("impatient\n")
+        await app.paste("impatient")
         await asyncio.sleep(0.1)
         assert "•" not in app.text()
         host.done.set()
@@ -133,3 +138,18 @@ async def test_ctrl_c_leaves_at_once() -> None:
         await app.shows("What is your name?")
         app.press("Alice\x03")
         await app.until_ended()
+
+
+async def test_a_profile_that_is_refused_at_once() -> None:
+    class Damaged(ScriptedHost):
+        async def open(self, passphrase: Secret | None) -> Client:
+            raise DamagedStoreError("the database is damaged")
+
+    app = TerminalApp(
+        Damaged(DataSet(), Needed.NOTHING),
+        now_ms=lambda: NOON,
+        terminal_input=DummyInput(),
+        output=DummyOutput(),
+    )
+    with pytest.raises(DamagedStoreError, match="the database is damaged"):
+        await app.run()

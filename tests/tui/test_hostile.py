@@ -1,4 +1,4 @@
-"""What a peer wrote never steers the terminal: asserted on the raw bytes (R-9.3.1)."""
+"""What a peer wrote never steers the terminal: asserted on the raw bytes (R-9.3.1, R-9.3.2)."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ async def test_in_names_notes_messages_and_reasons(payload: str) -> None:
 
 @pytest.mark.parametrize("payload", HOSTILE.values(), ids=HOSTILE)
 async def test_in_what_is_pasted_and_sent(payload: str) -> None:
-    """A paste is somebody else's text as well, until it is sent; and it is sent as it is."""
+    """A paste is somebody else's text as well, until it is sent; and it is sent as it is.
+
+    R-9.3.5
+    """
     data = DataSet([contact("Ann")])
     async with terminal(data, 80, 24) as app:
         await app.shows("No messages yet")

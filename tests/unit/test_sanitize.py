@@ -1,4 +1,4 @@
-"""What others wrote is shown without effect (R-9.3.1 to R-9.3.5)."""
+"""What others wrote is shown without effect (protocol.md §9.3)."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ ANY_TEXT = st.text(st.one_of(NASTY, st.characters()), max_size=60)
 @example(" \u0301")
 @example("\U0001f468\u200d\u200f\U0001f469")
 def test_text_is_clean_and_stays_as_it_is(text: str) -> None:
+    """R-9.3.1, R-9.3.2, R-9.3.3"""
     clean = clean_text(text)
     assert not FORBIDDEN.search(clean)
     assert clean_text(clean) == clean
@@ -49,6 +50,7 @@ def test_a_line_is_one_bounded_line(text: str, max_chars: int) -> None:
 @given(ANY_TEXT)
 @settings(max_examples=200)
 def test_nothing_piles_up_without_width(text: str) -> None:
+    """R-9.3.4"""
     for run in re.split(r"[\s]", clean_text(text)):
         zero_width = re.findall(r"(?:(?![\u0900-\u0dff])[\u0300-\u036f\u20d0-\u20ff])+", run)
         assert all(len(marks) <= MARKS_MAX for marks in zero_width)

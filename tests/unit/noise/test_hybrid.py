@@ -356,3 +356,23 @@ def test_an_interrupted_write_makes_another_kem_key() -> None:
     pair = Pair(initiator, make_pair(XXHFS).responder)
     pair.advance(3)
     assert pair.initiator.split().chaining_key == pair.responder.split().chaining_key
+
+
+@pytest.mark.parametrize("name", [XXHFS, IKHFS])
+def test_each_attempt_to_write_makes_another_kem_key(name: str) -> None:
+    """R-5.1.7, R-5.2.1, §5.5: the write fails at its end, since the payload is no bytes."""
+    asked: list[int] = []
+    source = seeded_rng("initiator")
+
+    def rng(count: int) -> bytes:
+        asked.append(count)
+        return source(count)
+
+    rs = STATIC_R.public if name == IKHFS else None
+    initiator = HandshakeState(name, initiator=True, rng=rng, s=STATIC_I, rs=rs)
+    before = contents(initiator)
+    with pytest.raises(TypeError):
+        initiator.write_message("text")  # type: ignore[arg-type]  # on purpose
+    assert contents(initiator) == before
+    initiator.write_message()
+    assert asked == [32, 64, 32, 64]

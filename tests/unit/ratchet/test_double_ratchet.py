@@ -113,7 +113,7 @@ class TestConversation:
         initiator, responder = open_pair()
         plaintext = bytes(size)
         envelope = initiator.send(plaintext)
-        assert len(envelope) == size + ENVELOPE_MIN_BYTES == size + 86
+        assert len(envelope) == size + ENVELOPE_MIN_BYTES == size + 1270
         assert responder.receive(envelope) == plaintext
 
     def test_many_turns_of_many_messages(self) -> None:
@@ -148,7 +148,7 @@ class TestConversation:
         assert {header.ratchet_key for header in first_chain} == {pair.public}
         responder.receive(initiator.send())
         initiator.receive(responder.send())
-        assert header_of(initiator, initiator.send())[2:] == (4, 0)
+        assert header_of(initiator, initiator.send())[2:4] == (4, 0)
 
     def test_a_side_that_only_ever_received_announces_no_previous_chain(self) -> None:
         initiator, responder = new_pair()
@@ -273,7 +273,7 @@ class TestLimits:
     def test_receiver_refuses_unknown_flags(self) -> None:
         """R-6.3.5."""
         initiator, responder = new_pair()
-        self.forge(initiator, responder, Header(1, bytes(32), 0, 0), "not known")
+        self.forge(initiator, responder, Header(3, bytes(32), 0, 0), "not known")
 
     def test_receiver_refuses_a_low_order_key(self) -> None:
         """R-6.4.3, R-2.2.1: in a message it is a message that does not decrypt."""
@@ -290,7 +290,9 @@ class TestLimits:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize("position", [0, 1, 12, 13, 40, 69, 70, 75, 85, -1])
+    @pytest.mark.parametrize(
+        "position", [0, 1, 12, 13, 40, 53, 54, 1237, 1238, 1253, 1254, 1269, -1]
+    )
     def test_any_flipped_bit_is_refused(self, position: int) -> None:
         """R-6.4.3: version, nonce, header, body and both tags."""
         initiator, responder = open_pair()
@@ -300,9 +302,9 @@ class TestRefusals:
         envelope[position] ^= 0x01
         assert responder.receive(bytes(envelope)) == b"text"
 
-    @pytest.mark.parametrize("length", [0, 1, 69, 70, 85, 86, 89])
+    @pytest.mark.parametrize("length", [0, 1, 70, 86, 1253, 1254, 1269, 1270, 1273])
     def test_truncated(self, length: int) -> None:
-        """R-6.3.4 for those below 86 bytes."""
+        """R-6.3.4 for those below 1270 bytes."""
         initiator, responder = open_pair()
         envelope = initiator.send()
         responder.refuses(envelope[:length])
@@ -369,7 +371,7 @@ class TestRefusals:
         initiator, responder = open_pair()
         state = responder.state
         with pytest.raises(DecryptionError):
-            decrypt(state, initiator.send()[:-1], rng=no_rng)
+            decrypt(state, initiator.send()[:-1])
         assert responder.state is state
 
 
@@ -379,7 +381,7 @@ def test_functions_leave_their_argument_alone() -> None:
     after, envelope = encrypt(before, b"", rng=initiator.rng)
     assert sending(after).number == 1
     assert before.sending is None
-    received, _ = decrypt(responder.state, envelope, rng=no_rng)
+    received, _ = decrypt(responder.state, envelope)
     assert received.received == responder.state.received + 1
 
 

@@ -1,4 +1,4 @@
-"""The committed vectors of the ratchet (protocol.md §6.7), and that their maker still makes them.
+"""The committed vectors of the ratchet (protocol.md §6.8), and that their maker still makes them.
 
 The maker and the ratchet could err alike. So the steps' keys are derived a second time here,
 from the text of §6.2 to §6.4 with nothing but HMAC, X25519 and the AEAD.
@@ -13,14 +13,15 @@ from typing import Any
 
 import pytest
 
-from p2pchat.crypto import aead, x25519
+from p2pchat.crypto import aead, kem, x25519
 from p2pchat.crypto.kdf import hkdf_sha256
 from p2pchat.crypto.secret import Secret
 from p2pchat.ratchet.double_ratchet import init_initiator, init_responder
-from p2pchat.ratchet.schedule import chain_step, root_step
+from p2pchat.ratchet.schedule import KemExchange, chain_step, root_step
 from p2pchat.ratchet.state import RatchetSeed
-from tests.support.make_ratchet_vectors import encoded
-from tests.support.ratchet_pair import Party
+from tests.support import ml_kem
+from tests.support.make_ratchet_vectors import KEM_NAMES, encapsulate_from, encoded
+from tests.support.ratchet_pair import Party, kem_part
 
 PATH = Path(__file__).parents[2] / "vectors" / "ratchet.json"
 
@@ -68,7 +69,24 @@ def test_seeding(vectors: dict[str, Any]) -> None:
 def test_root_step(vectors: dict[str, Any]) -> None:
     """R-6.2.4."""
     step = {name: bytes.fromhex(value) for name, value in vectors["root_step"].items()}
-    root_key, chain_key, header_key = root_step(Secret(step["root_key"]), step["dh"])
+    root_key, chain_key, header_key = root_step(Secret(step["root_key"]), step["dh"], None)
+    assert root_key.reveal() == step["next_root_key"]
+    assert chain_key.reveal() == step["chain_key"]
+    assert header_key.secret.reveal() == step["next_header_key"]
+
+
+def test_hybrid_root_step(vectors: dict[str, Any]) -> None:
+    """R-6.2.6."""
+    step = {name: bytes.fromhex(value) for name, value in vectors["hybrid_root_step"].items()}
+    pair = kem.key_pair(Secret(step["kem_seed"]))
+    assert pair.public == step["encapsulation_key"]
+    assert ml_kem.encapsulate(pair.public, step["encapsulation_randomness"]) == (
+        step["ciphertext"],
+        step["shared_secret"],
+    )
+    assert pair.decapsulate(step["ciphertext"]) == step["shared_secret"]
+    exchange = KemExchange(step["shared_secret"], pair.public, step["ciphertext"])
+    root_key, chain_key, header_key = root_step(Secret(step["root_key"]), step["dh"], exchange)
     assert root_key.reveal() == step["next_root_key"]
     assert chain_key.reveal() == step["chain_key"]
     assert header_key.secret.reveal() == step["next_header_key"]
@@ -110,8 +128,10 @@ def test_conversation(vectors: dict[str, Any]) -> None:
         match step["step"]:
             case "encrypt":
                 drawn = Drawn(step["drawn"])
-                party.rng = drawn
-                assert party.send(bytes.fromhex(step["plaintext"])).hex() == step["envelope"]
+                party.rng, party.encapsulate = drawn, encapsulate_from(drawn)
+                envelope = party.send(bytes.fromhex(step["plaintext"]), kem_due=step["kem_due"])
+                assert envelope.hex() == step["envelope"]
+                assert KEM_NAMES[kem_part(party.state)[0]] == step["kem"]
                 drawn.finish()
             case "decrypt":
                 envelope = bytes.fromhex(steps[step["envelope"]]["envelope"])
@@ -121,6 +141,7 @@ def test_conversation(vectors: dict[str, Any]) -> None:
             case other:
                 pytest.fail(f"there is no step {other!r}")
     assert {step["step"] for step in steps} == {"encrypt", "decrypt", "refuse"}
+    assert [party.state.kem_steps for party in parties.values()] == [2, 2]
 
 
 def test_first_chains_by_hand(vectors: dict[str, Any]) -> None:
@@ -140,7 +161,7 @@ def test_first_chains_by_hand(vectors: dict[str, Any]) -> None:
 
     def seal(step: dict[str, Any], header_key: bytes, chain_key: bytes, public: bytes) -> str:
         nonce = bytes.fromhex(step["drawn"][-1])
-        header = b"\x00" + public + bytes(4) + bytes(4)
+        header = b"\x00" + public + bytes(4) + bytes(4) + bytes(1184)
         prefix = b"\x01" + nonce + aead.seal(header_key, nonce, header, associated_data)
         message_key, plaintext = mac(chain_key, b"\x01"), bytes.fromhex(step["plaintext"])
         body = aead.seal(message_key, nonce, plaintext, associated_data + prefix)

@@ -9,12 +9,16 @@ import pytest
 from p2pchat.constants import MAX_SKIP
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DamagedStateError, P2PChatError, ProtocolError, StoreError
+from p2pchat.ratchet.hybrid import Answered, KemStep, Offered, Owed
 from p2pchat.ratchet.snapshot import decode_state, encode_state
 from p2pchat.ratchet.state import Phase, RatchetState
-from tests.support.ratchet_pair import Party, new_pair, open_pair
+from tests.support.ratchet_pair import Party, kem_part, new_pair, open_pair
 
 COUNTS_AT = 2 + 96 + 3 * 32
 """Offset of the previous chain's length (u32), chains begun (u64), messages received (u64)."""
+KEM_AT = COUNTS_AT + 20
+"""Offset of the side (u8), the step (u8), steps completed, messages sent since and messages
+received before (u64 each); and then of the step's bytes."""
 
 
 def in_phase(phase: Phase) -> Party:
@@ -61,21 +65,61 @@ def test_round_trip_in_each_phase(phase: Phase) -> None:
 @pytest.mark.parametrize(
     ("phase", "length"),
     [
-        (Phase.AWAITING_FIRST, 247),
-        (Phase.INITIATED, 347),
-        (Phase.TO_REPLY, 315),
-        (Phase.REPLIED, 415),
+        (Phase.AWAITING_FIRST, 273),
+        (Phase.INITIATED, 373),
+        (Phase.TO_REPLY, 341),
+        (Phase.REPLIED, 441),
     ],
 )
 def test_size(phase: Phase, length: int) -> None:
     assert len(encode_state(in_phase(phase).state)) == length
 
 
+def in_step(kind: type[KemStep]) -> Party:
+    """Return a party in the midst of the session's first hybrid step."""
+    initiator, responder = open_pair()
+    offer = initiator.send(kem_due=True)
+    if kind is Offered:
+        return initiator
+    responder.receive(offer)
+    if kind is Answered:
+        responder.send()
+    return responder
+
+
+STEPS = [(Offered, 441 + 64), (Owed, 341 + 1184), (Answered, 441 + 1088)]
+
+
+@pytest.mark.parametrize(("kind", "length"), STEPS)
+def test_round_trip_in_each_hybrid_step(kind: type[KemStep], length: int) -> None:
+    state = in_step(kind).state
+    assert type(state.root.kem.step) is kind
+    snapshot = encode_state(state)
+    assert len(snapshot) == length
+    restored = decode_state(snapshot)
+    assert restored == state
+    assert kem_part(restored) == kem_part(state)
+    assert encode_state(restored) == snapshot
+
+
+def test_counts_of_hybrid_steps_come_back() -> None:
+    """Side, steps, messages since: as in a state that was never stored."""
+    initiator, responder = open_pair()
+    for turn in range(5):
+        responder.receive(initiator.send_many(3)[turn % 3])
+        initiator.receive(responder.send(kem_due=turn > 0))
+        for party in (initiator, responder):
+            assert decode_state(encode_state(party.state)) == party.state
+        initiator.receive(responder.send())
+        responder.receive(initiator.send(kem_due=turn > 1))
+    assert initiator.state.kem_steps > 0
+
+
 def test_round_trip_with_skipped_keys() -> None:
     state = with_skipped_keys()
     snapshot = encode_state(state)
     assert [len(chain) for chain in state.skipped] == [2, 2]
-    assert len(snapshot) == 315 + 2 * 42 + 4 * 44
+    assert len(snapshot) == 341 + 2 * 42 + 4 * 44
     assert decode_state(snapshot) == state
     assert encode_state(decode_state(snapshot)) == snapshot
 
@@ -110,7 +154,7 @@ class TestDamage:
 
     def test_truncated_in_the_skipped_keys(self) -> None:
         snapshot = encode_state(with_skipped_keys())
-        for length in range(315, len(snapshot)):
+        for length in range(341, len(snapshot)):
             with pytest.raises(DamagedStateError, match="cut short"):
                 decode_state(snapshot[:length])
 
@@ -119,7 +163,7 @@ class TestDamage:
         with pytest.raises(DamagedStateError, match="follows its end"):
             decode_state(encode_state(in_phase(phase).state) + b"\x00")
 
-    @pytest.mark.parametrize("version", [0, 2, 255])
+    @pytest.mark.parametrize("version", [0, 1, 3, 255])
     def test_other_version(self, version: int) -> None:
         snapshot = encode_state(in_phase(Phase.REPLIED).state)
         with pytest.raises(DamagedStateError, match="version"):
@@ -163,6 +207,85 @@ class TestDamage:
         with pytest.raises(DamagedStateError, match="no message"):
             decode_state(patched(snapshot, number_at, ">I", 0))
 
+    @pytest.mark.parametrize(("kind", "length"), STEPS)
+    def test_every_truncation_in_a_hybrid_step(self, kind: type[KemStep], length: int) -> None:
+        snapshot = encode_state(in_step(kind).state)
+        for short in range(KEM_AT, length, 7):
+            with pytest.raises(DamagedStateError):
+                decode_state(snapshot[:short])
+
+    @pytest.mark.parametrize("phase", list(Phase))
+    @pytest.mark.parametrize(
+        ("offset", "layout", "value", "match"),
+        [
+            (0, ">B", 2, "neither of the two"),
+            (1, ">B", 4, "no such step"),
+            (2, ">Q", 9, "disagree"),
+            (18, ">Q", 9, "disagree"),
+            (18, ">Q", 1, "disagree"),
+        ],
+    )
+    def test_hybrid_schedule(
+        self, phase: Phase, offset: int, layout: str, value: int, match: str
+    ) -> None:
+        """R-6.6.1: sides, steps and counts that cannot be."""
+        snapshot = encode_state(in_phase(phase).state)
+        with pytest.raises(DamagedStateError, match=match):
+            decode_state(patched(snapshot, KEM_AT + offset, layout, value))
+
+    @pytest.mark.parametrize("phase", [Phase.AWAITING_FIRST, Phase.INITIATED])
+    def test_side_and_phase_disagree(self, phase: Phase) -> None:
+        snapshot = encode_state(in_phase(phase).state)
+        for damaged in (
+            patched(snapshot, KEM_AT, ">B", 1 - snapshot[KEM_AT]),
+            patched(snapshot, KEM_AT + 10, ">Q", 1),
+        ):
+            with pytest.raises(DamagedStateError, match="side and its phase"):
+                decode_state(damaged)
+
+    @pytest.mark.parametrize(("kind", "_length"), STEPS)
+    def test_hybrid_step_of_the_other_side(self, kind: type[KemStep], _length: int) -> None:
+        """Each of the three steps belongs to a turn."""
+        snapshot = encode_state(in_step(kind).state)
+        damaged = patched(snapshot, KEM_AT, ">B", 1 - snapshot[KEM_AT])
+        with pytest.raises(DamagedStateError, match="not possible now"):
+            decode_state(damaged)
+
+    @pytest.mark.parametrize("phase", list(Phase))
+    @pytest.mark.parametrize("step", [1, 2, 3])
+    def test_hybrid_step_in_another_phase(self, phase: Phase, step: int) -> None:
+        """An answer is owed in TO_REPLY only, and carried in REPLIED only."""
+        donor = (Offered, Owed, Answered)[step - 1]
+        length = {1: 64, 2: 1184, 3: 1088}[step]
+        data = encode_state(in_step(donor).state)[KEM_AT + 26 :][:length]
+        initiator = int(step == 1 or (step == 3 and phase is Phase.REPLIED))
+        snapshot = encode_state(in_phase(phase).state)
+        head = patched(snapshot[: KEM_AT + 26], KEM_AT + 1, ">B", step)
+        head = patched(head, KEM_AT, ">B", initiator)
+        allowed = {1: Phase.REPLIED, 2: Phase.TO_REPLY, 3: Phase.REPLIED}[step]
+        damaged = head + data + snapshot[KEM_AT + 26 :]
+        if phase is allowed:
+            decode_state(damaged)
+        else:
+            with pytest.raises(DamagedStateError, match="not possible now"):
+                decode_state(damaged)
+
+    def test_answer_with_messages_before_it(self) -> None:
+        snapshot = encode_state(in_step(Answered).state)
+        with pytest.raises(DamagedStateError, match="not possible now"):
+            decode_state(patched(snapshot, KEM_AT + 10, ">Q", 1))
+
+    def test_step_completed_by_a_message_to_come(self) -> None:
+        snapshot = encode_state(in_step(Answered).state)
+        with pytest.raises(DamagedStateError, match="disagree"):
+            decode_state(patched(snapshot, KEM_AT + 18, ">Q", 99))
+
+    def test_key_owed_is_examined(self) -> None:
+        """R-6.7.5."""
+        snapshot = encode_state(in_step(Owed).state)
+        with pytest.raises(DamagedStateError, match="not one"):
+            decode_state(patched(snapshot, KEM_AT + 26, ">H", 0xFFFF))
+
     def test_it_is_neither_a_peers_fault_nor_the_stores(self) -> None:
         assert issubclass(DamagedStateError, P2PChatError)
         assert not issubclass(DamagedStateError, ProtocolError | StoreError)
@@ -171,7 +294,7 @@ class TestDamage:
 class TestDamagedSkippedKeys:
     """R-6.6.1, for the store of skipped keys; offsets are those of ``with_skipped_keys``."""
 
-    FIRST = 315
+    FIRST = 341
     """Chain 2: ordinal u64, header key, count u16; then records of u32, u64, key."""
     SECOND = FIRST + 42 + 2 * 44
     """Chain 3, likewise."""

@@ -16,8 +16,6 @@ from p2pchat.session.frames import Kind
 from tests.support.pairs import Pair, Peer, closed, forge, frames_of, open_pair, pair_of
 from tests.support.shells import text
 
-SMALL_FRAME = 2 + 256 + 16
-
 
 def careful_pair() -> Pair:
     """An open pair whose ends commit only when told to."""
@@ -141,7 +139,7 @@ def test_what_is_stored_is_acknowledged_before_a_goodbye() -> None:
     pair.b.commit()
     pair.command(pair.b, Close(ErrorCode.GOING_AWAY))
     data = pair.b.connection.data_to_send()
-    assert [len(frame) for frame in frames_of(data)] == [SMALL_FRAME] * 2
+    assert len(frames_of(data)) == 2
     pair.a.connection.receive_data(data, now=pair.now)
     pair.a.drain()
     assert pair.a.state.acknowledged == 2

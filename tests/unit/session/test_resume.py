@@ -96,7 +96,8 @@ def test_what_was_lost_comes_again_byte_for_byte(left_dials: bool, received: int
     for sender, receiver in ((link.left, link.right), (link.right, link.left)):
         # Each frame has the same size; the acknowledgements of these are lost.
         size = len(frames[sender]) // 4
-        receiver.receive(frames[sender][: received * size])
+        if received:
+            receiver.receive(frames[sender][: received * size])
         receiver.commit()
         assert len(receiver.disk.inbox) == received
     link.connect(left_dials=left_dials)
@@ -140,7 +141,8 @@ def test_a_lost_session_is_replaced(forgetful: str, left_dials: bool) -> None:
     for shell in (link.left, link.right):
         shell.fill_window()
         shell.commit()
-    link.right.receive(link.left.live.data_to_send()[: 2 * 274])
+    data = link.left.live.data_to_send()
+    link.right.receive(data[: len(data) // 2])
     link.right.commit()
     for name, shell in (("left", link.left), ("right", link.right)):
         if forgetful in (name, "both"):
@@ -242,8 +244,8 @@ def test_both_rolled_back_to_different_days() -> None:
 def test_both_rolled_back_to_the_same_moment_resume_unnoticed() -> None:
     """The limit of R-8.4.2: nothing that either side still knows contradicts the other.
 
-    Message keys of the lost time then serve a second time, inside another connection's
-    encryption. Only something outside both stores could tell.
+    Message keys of the lost time then serve a second time, with other nonces, since these are
+    random. Only something outside both stores could tell.
     """
     link = conversed()
     old_left, old_right = link.left.disk, link.right.disk

@@ -415,6 +415,13 @@ def test_a_number_that_differs_warns_and_stays_on_the_screen() -> None:
     assert panel(state).comparison is Comparison.DIFFERED
 
 
+def test_a_failure_is_no_mismatch() -> None:
+    state, effects = run(comparing(), a.Submitted("54321" * 12, NOW))
+    state, _ = run(state, a.CallFailed(calls(effects, "contact.verify")[0], "the disk is full"))
+    assert panel(state).comparison is Comparison.NONE
+    assert panel(state).problem == "The disk is full."
+
+
 def test_a_refusal_for_another_reason_is_no_mismatch() -> None:
     state, effects = run(comparing(), a.Submitted(NUMBER, NOW))
     call = calls(effects, "contact.verify")[0]
