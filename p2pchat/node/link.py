@@ -86,7 +86,7 @@ class Link:
         admitted: Done when the owner has decided; its result tells whether to go on.
         is_detached: Set once the link will write nothing more to the store.
         race: The same object for all attempts of one round of dialling.
-        session_used: The stored session that this link began with has carried messages.
+        session_used: In the stored session that this link began with, the peer has said something.
         store_error: What our store refused, if that ended the link.
     """
 

@@ -286,8 +286,9 @@ class Reception:
     def may_restart(self, link: Link, event: SessionStarted) -> bool:
         """Decide whether a new session may take the place of the stored one.
 
-        One that never carried a message is replaced without ado: nothing is lost, and a
-        connection that breaks in its first moments would use up the hour's share.
+        One in which the peer has neither sent nor acknowledged anything is replaced without ado:
+        only this side ever knew it. Connections that break in their first moments leave such
+        ones, and would otherwise use up the hour's share.
         """
         peer = link.require_peer()
         if event.replaced and link.session_used and not peer.session_lost:

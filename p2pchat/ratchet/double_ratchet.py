@@ -264,7 +264,7 @@ def _decrypt_in_new_chain(
     root, skipped = state.root, state.skipped
     sent = 0 if state.sending is None else state.sending.number
     _check_gap(header.number)
-    if state.receiving is not None:
+    if state.receiving is not None and header.previous_length > state.receiving.number:
         _, skipped = _skip(state, state.receiving, header.previous_length)
     kem, exchange = hybrid.begin_receiving(root.kem, header, sent=sent, received=state.received)
     try:

@@ -78,6 +78,7 @@ class KemSchedule:
         completed: Hybrid steps completed so far.
         sent: Messages in those of our sending chains that began and ended since the last of them.
         received_before: Messages that we had received in the session when it was completed.
+            Only the side whose turn it is looks at these two counts.
         step: What is under way, if anything.
         flags: Of the headers of our current sending chain; follows from ``step``.
         kem_field: Likewise; 1184 bytes.

@@ -41,6 +41,7 @@ from p2pchat.session.negotiation import (
     decode_offer,
     encode_offer,
     encode_preamble,
+    known_suites,
 )
 from p2pchat.session.payloads import (
     FirstPayload,
@@ -135,13 +136,18 @@ class Authentication:
     # --- Initiator --------------------------------------------------------------------------------
 
     def begin(self) -> tuple[bytes, bytes]:
-        """Return the preamble and Noise message 1 (R-4.2.5)."""
-        suites = [SUITES[number] for number in self._config.offer.suites]
+        """Return the preamble and Noise message 1 (R-4.2.5).
+
+        Raises:
+            LocalProtocolError: The offer has no suite that can be used with what is known.
+        """
         usable = [
             suite
-            for suite in suites
+            for suite in known_suites(self._config.offer)
             if not suite.knows_responder or self._config.peer_static is not None
         ]
+        if not usable:
+            raise LocalProtocolError("no suite of the offer can begin with this peer")
         self._suite = max(usable, key=lambda suite: suite.number)
         self._preamble = encode_preamble(self._suite.number, self._config.offer)
         self._start_noise(self._preamble)

@@ -12,6 +12,7 @@ session changes before both sides are authenticated and have agreed to it.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from p2pchat.constants import FRAME_PREFIX_LEN, NOISE_MESSAGE_MAX_BYTES
 from p2pchat.crypto.secret import Rng
@@ -22,12 +23,7 @@ from p2pchat.errors import (
     LocalProtocolError,
     ProtocolError,
 )
-from p2pchat.session.authentication import (
-    Authenticated,
-    Authentication,
-    ConnectionConfig,
-    RetryNeeded,
-)
+from p2pchat.session.authentication import Authenticated, ConnectionConfig
 from p2pchat.session.conversation import Conversation
 from p2pchat.session.events import (
     Accept,
@@ -45,17 +41,15 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.frames import (
     OPTIONAL_KINDS_FROM,
-    ClearKind,
     FrameBuffer,
     Kind,
-    encode_clear,
-    encode_refusal,
+    known_code,
 )
 from p2pchat.session.greeting import Greeting, decode_greeting
-from p2pchat.session.negotiation import decode_preamble
+from p2pchat.session.opening import Opening, Refused
 from p2pchat.session.outgoing import INDEX_LEN, Outgoing
 from p2pchat.session.records import FrameOpener
-from p2pchat.session.states import TRANSITIONS, State, Trigger
+from p2pchat.session.states import Machine, State, Trigger
 from p2pchat.session.timers import Due, Timers
 
 PING_TOKEN_LEN = 8
@@ -73,60 +67,56 @@ class Connection:
         now_ms: int,
         rng: Rng,
     ) -> None:
-        self._initiator = initiator
         self._rng = rng
-        self._stealth = config.stealth
         self._timers = Timers(now)
         self._incoming = FrameBuffer()
         self._ended = False
         self._events: deque[Event] = deque()
         self._outgoing = Outgoing()
-        self._authentication = Authentication(config, initiator=initiator, now_ms=now_ms, rng=rng)
+        self._machine = Machine(State.AWAIT_MESSAGE_2 if initiator else State.AWAIT_PREAMBLE)
+        self._opening = Opening(
+            config, self._machine, self._outgoing, initiator=initiator, now_ms=now_ms, rng=rng
+        )
         self._peer: Authenticated | None = None
         self._opener: FrameOpener | None = None
         self._held: tuple[int, bytes] | None = None
         self._conversation: Conversation | None = None
-        self._state = State.AWAIT_MESSAGE_2 if initiator else State.AWAIT_PREAMBLE
-        if initiator:
-            preamble, message = self._authentication.begin()
-            self._outgoing.clear_bytes(preamble)
-            self._send_noise(message)
 
     # --- What the shell may ask -------------------------------------------------------------
 
     @property
     def state(self) -> State:
         """Where the connection stands (§8.1)."""
-        return self._state
+        return self._machine.state
 
     @property
     def is_open(self) -> bool:
         """Messages flow."""
-        return self._state is State.OPEN
+        return self._machine.state is State.OPEN
 
     @property
     def is_closed(self) -> bool:
         """Over; at most a goodbye is left in ``data_to_send``."""
-        return self._state is State.CLOSED
+        return self._machine.state is State.CLOSED
 
     @property
     def peer_identity(self) -> bytes | None:
         """Who proved to be at the other end, wanted or not."""
-        certificate = self._authentication.peer_certificate
-        proven = self._initiator or self._conversation is not None
-        return certificate.identity if proven and certificate is not None else None
+        if self._conversation is not None and self._peer is not None:
+            return self._peer.certificate.identity
+        return self._opening.answering_identity
 
     @property
     def send_window(self) -> int:
         """How many ``SendMessage`` are allowed now."""
-        return self._conversing.window if self._state is State.OPEN else 0
+        return self._conversing.window if self._machine.state is State.OPEN else 0
 
     # --- Bytes, events, commands, time ---------------------------------------------------------
 
     def receive_data(self, data: bytes, *, now: float) -> None:
         """Buffer bytes of the peer; ``b""`` says that there will be no more."""
         self._timers.now = now
-        if self._state is State.CLOSED:
+        if self._machine.state is State.CLOSED:
             return
         if data:
             self._timers.received()
@@ -136,7 +126,7 @@ class Connection:
 
     def next_event(self) -> Event | None:
         """Parse until there is an event; None when more bytes or a command are needed."""
-        while not self._events and self._state is not State.CLOSED:
+        while not self._events and self._machine.state is not State.CLOSED:
             try:
                 if not self._parse_one():
                     break
@@ -155,12 +145,9 @@ class Connection:
         self._timers.now = now
         match command:
             case Answer():
-                self._answer()
+                self._judged(lambda: self._start_transport(self._opening.answer()))
             case AskAgain():
-                try:
-                    self._ask_again()
-                except ProtocolError as error:
-                    self._fail(error.code, str(error))
+                self._judged(self._opening.ask_again)
             case Attach():
                 self._attach(command)
             case Accept():
@@ -183,12 +170,12 @@ class Connection:
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_timeout`` is due, in the caller's monotonic seconds."""
-        return self._timers.next(self._state)
+        return self._timers.next(self._machine.state)
 
     def handle_timeout(self, now: float) -> None:
         """Act on whatever is due: a keepalive, a silent peer, a slow handshake (R-7.4.1-4)."""
         self._timers.now = now
-        match self._timers.due(self._state):
+        match self._timers.due(self._machine.state):
             case Due.NOTHING:
                 pass
             case Due.TOO_SLOW:
@@ -202,7 +189,7 @@ class Connection:
 
     def _parse_one(self) -> bool:
         """Handle one preamble or frame; False if there is none to handle."""
-        if self._state in (State.AUTHENTICATED, State.CONSIDERING):
+        if self._machine.state in (State.AUTHENTICATED, State.CONSIDERING):
             # Nobody may send more than a greeting before ours, so this much is no honest peer's.
             if len(self._incoming) > FRAME_PREFIX_LEN + NOISE_MESSAGE_MAX_BYTES:
                 raise ProtocolError("the peer does not wait for us", ErrorCode.LIMIT_EXCEEDED)
@@ -211,19 +198,16 @@ class Connection:
             held, self._held = self._held, None
             self._on_frame(*held)
             return True
-        if self._state is State.AWAIT_PREAMBLE:
+        if self._machine.state is State.AWAIT_PREAMBLE:
             encoded = self._incoming.take_preamble()
             if encoded is not None:
-                preamble = decode_preamble(encoded)
-                # Valid, so from here on the peer is told why it is refused (R-4.3.2, R-4.4.3).
-                self._state = self._following(Trigger.PREAMBLE)
-                self._authentication.read_preamble(preamble)
+                self._opening.on_preamble(encoded)
                 return True
         else:
             frame = self._incoming.take_frame()
             if frame is not None:
-                if self._opener is None:
-                    self._on_clear_frame(frame[0], frame[1:])
+                if self._opener is None or self._opening.takes(frame):
+                    self._on_clear_frame(frame)
                 elif (opened := self._opener.open(frame)) is not None:
                     self._on_opened(*opened)
                 return True
@@ -236,71 +220,29 @@ class Connection:
             )
         return False
 
-    def _on_clear_frame(self, kind: int, body: bytes) -> None:
-        if kind == ClearKind.REFUSE:
-            self._following(Trigger.REFUSE)
-            if len(body) != 2:
-                raise ProtocolError("a refusal has the wrong length")
-            # Not authenticated: whoever is on the path could have sent it. It ends this attempt
-            # and nothing else.
-            self._finish(_known_code(body), by_peer=True, clean=False, reason="the peer refused us")
-            return
-        if kind == ClearKind.RETRY:
-            following = self._following(Trigger.RETRY)
-            self._send_noise(self._authentication.read_retry(body))
-            self._state = following
-            return
-        if kind != ClearKind.NOISE:
-            raise ProtocolError("a frame of an unknown kind came during the handshake")
-        if self._state in (State.AWAIT_MESSAGE_1, State.AWAIT_MESSAGE_1_AGAIN):
-            self._on_message_1(body)
-        elif self._initiator:
-            following = self._following(Trigger.NOISE)
-            message, peer = self._authentication.read_message_2(body)
-            if message is not None:
-                self._send_noise(message)
-            self._start_transport(peer)
-            self._authenticated(peer)
-            self._state = following
-        else:
-            following = self._following(Trigger.NOISE)
-            peer = self._authentication.read_message_3(body)
-            self._start_transport(peer)
-            self._authenticated(peer)
-            self._state = following
+    def _on_clear_frame(self, frame: bytes) -> None:
+        match self._opening.on_frame(frame):
+            case None:
+                pass
+            case FirstMessageRead() as event:
+                self._events.append(event)
+            case Refused(code):
+                # It ends this attempt and nothing else (R-4.4.2).
+                self._finish(code, by_peer=True, clean=False, reason="the peer refused us")
+            case Authenticated() as peer:
+                self._start_transport(peer)
+                self._authenticated(peer)
 
-    def _on_message_1(self, body: bytes) -> None:
+    def _judged(self, step: Callable[[], None]) -> None:
+        """Go on as the shell has decided about a first message; it may still be no good."""
         try:
-            known = self._authentication.read_message_1(body)
-        except RetryNeeded:
-            self._ask_again()
-            return
-        if known is None:
-            following = self._following(Trigger.MESSAGE_1_XX)
-            self._send_noise(self._authentication.answer())
-        else:
-            following = self._following(Trigger.MESSAGE_1_IK)
-            self._events.append(FirstMessageRead(*known))
-        self._state = following
-
-    def _answer(self) -> None:
-        """Answer a fresh IK message; only the peer's first frame proves that it was its own."""
-        following = self._allowed(Trigger.ANSWER)
-        self._send_noise(self._authentication.answer())
-        self._start_transport(self._authentication.finish_known())
-        self._state = following
-
-    def _ask_again(self) -> None:
-        """Ask for a first message that can be read and cannot be a replay (§5.6)."""
-        if self._stealth:
-            raise ProtocolError("who asks does not know us", ErrorCode.HANDSHAKE_FAILED)
-        following = self._allowed(Trigger.ASK_AGAIN)
-        suite = self._authentication.retry()
-        self._outgoing.clear_bytes(encode_clear(ClearKind.RETRY, suite))
-        self._state = following
-
-    def _send_noise(self, message: bytes) -> None:
-        self._outgoing.clear_bytes(encode_clear(ClearKind.NOISE, message))
+            step()
+        except LocalProtocolError:
+            raise
+        except ProtocolError as error:
+            self._fail(error.code, str(error))
+        except CryptoError as error:
+            self._fail(self._crypto_code(), str(error))
 
     def _start_transport(self, peer: Authenticated) -> None:
         self._peer = peer
@@ -309,11 +251,11 @@ class Connection:
 
     def _on_opened(self, kind: int, body: bytes) -> None:
         """Take a frame that authenticated; the first one after IK is the peer's proof."""
-        if self._state is State.AWAIT_CONFIRMATION and self._peer is not None:
-            following = self._following(Trigger.CONFIRMED)
+        if self._machine.state is State.AWAIT_CONFIRMATION and self._peer is not None:
+            following = self._machine.following(Trigger.CONFIRMED)
             self._held = kind, body
             self._authenticated(self._peer)
-            self._state = following
+            self._machine.state = following
         else:
             self._on_frame(kind, body)
 
@@ -336,7 +278,7 @@ class Connection:
                 return
             raise ProtocolError("a frame of an unknown kind came")
         kind = Kind(number)
-        following = self._following(_TRIGGERS[kind])
+        following = self._machine.following(_TRIGGERS[kind])
         match kind:
             case Kind.PING:
                 _require_length(body, PING_TOKEN_LEN)
@@ -348,14 +290,14 @@ class Connection:
             case Kind.CLOSE:
                 _require_length(body, 2)
                 self._finish(
-                    _known_code(body), by_peer=True, clean=True, reason="the peer said goodbye"
+                    known_code(body), by_peer=True, clean=True, reason="the peer said goodbye"
                 )
             case Kind.HELLO:
                 self._on_hello(decode_greeting(body), following)
             case Kind.RESUME | Kind.RESET:
                 _require_length(body, 0)
                 self._events.append(self._conversing.on_verdict(resume=kind is Kind.RESUME))
-                self._state = following
+                self._machine.state = following
             case Kind.RATCHET_PART | Kind.RATCHET:
                 self._on_ratchet(body, last=kind is Kind.RATCHET)
             case Kind.ACK:
@@ -367,32 +309,32 @@ class Connection:
     # --- Greeting, agreement, messages: the conversation's business, moved by our table ----------
 
     def _attach(self, command: Attach) -> None:
-        following = self._allowed(Trigger.ATTACH)
+        following = self._machine.allowed(Trigger.ATTACH)
         self._conversing.attach(command)
-        self._state = following
+        self._machine.state = following
 
     def _accept(self, command: Accept) -> None:
-        following = self._allowed(Trigger.ACCEPT)
+        following = self._machine.allowed(Trigger.ACCEPT)
         self._conversing.accept(command)
-        self._state = following
+        self._machine.state = following
         self._synchronise()
 
     def _on_hello(self, greeting: Greeting, following: State) -> None:
         self._events.append(self._conversing.on_hello(greeting))
-        self._state = following
+        self._machine.state = following
         self._synchronise()
 
     def _synchronise(self) -> None:
         """Once both HELLOs accept, say whether our stored session fits theirs (R-8.4.1)."""
-        if self._state is State.PENDING and self._conversing.both_accepted:
-            self._state = self._following(Trigger.BOTH_ACCEPTED)
+        if self._machine.state is State.PENDING and self._conversing.both_accepted:
+            self._machine.state = self._machine.following(Trigger.BOTH_ACCEPTED)
             self._timers.grant()
             self._conversing.propose()
 
     def _send_message(self, command: SendMessage) -> None:
-        following = self._allowed(Trigger.SEND)
+        following = self._machine.allowed(Trigger.SEND)
         self._events.append(self._conversing.send(command.message))
-        self._state = following
+        self._machine.state = following
 
     def _on_ratchet(self, body: bytes, *, last: bool) -> None:
         try:
@@ -406,7 +348,7 @@ class Connection:
     # --- Ends ---------------------------------------------------------------------------------
 
     def _close(self, code: ErrorCode, reason: str) -> None:
-        if self._state is State.CLOSED:
+        if self._machine.state is State.CLOSED:
             return
         self._say_goodbye(code)
         self._finish(code, by_peer=False, clean=True, reason=reason)
@@ -418,39 +360,20 @@ class Connection:
     def _say_goodbye(self, code: ErrorCode) -> None:
         if self._peer is not None:
             self._outgoing.goodbye(code)
-        elif (cipher := self._authentication.refusal_cipher()) is not None:
-            self._outgoing.start_transport(cipher, now=self._timers.now)
-            self._outgoing.goodbye(code)
-        elif self._state is not State.AWAIT_PREAMBLE and not self._stealth:
-            # Whoever has not even sent our preamble is told nothing at all (R-4.4.3), and by a
-            # node in stealth nobody is who has not proven to know it (R-5.7.1).
-            self._outgoing.clear_bytes(encode_refusal(code))
+        else:
+            self._opening.refuse(code, now=self._timers.now)
 
     def _finish(self, code: ErrorCode, *, by_peer: bool, clean: bool, reason: str) -> None:
-        self._state = State.CLOSED
+        self._machine.state = State.CLOSED
         self._incoming.clear()
         if by_peer:
             self._outgoing.discard()
         self._events.append(ConnectionClosed(code, by_peer, clean, reason))
 
     def _crypto_code(self) -> ErrorCode:
-        if self._conversation is None:
+        if self._opener is None:
             return ErrorCode.HANDSHAKE_FAILED
         return ErrorCode.PROTOCOL_VIOLATION
-
-    # --- The table ---------------------------------------------------------------------------
-
-    def _following(self, trigger: Trigger) -> State:
-        following = TRANSITIONS.get((self._state, trigger))
-        if following is None:
-            raise ProtocolError(f"{trigger.value} in state {self._state.value}")
-        return following
-
-    def _allowed(self, trigger: Trigger) -> State:
-        following = TRANSITIONS.get((self._state, trigger))
-        if following is None:
-            raise LocalProtocolError(f"{trigger.value} in state {self._state.value}")
-        return following
 
     @property
     def _conversing(self) -> Conversation:
@@ -463,15 +386,6 @@ _KINDS = frozenset(Kind) - {Kind.REKEY}
 _TRIGGERS: dict[Kind, Trigger] = {
     kind: Trigger[kind.name] for kind in Kind if kind is not Kind.REKEY
 }
-
-
-def _known_code(body: bytes) -> ErrorCode:
-    """Return the peer's error code; one that we do not know counts as a plain violation."""
-    number = int.from_bytes(body, "big")
-    return ErrorCode(number) if number in _CODES else ErrorCode.PROTOCOL_VIOLATION
-
-
-_CODES = frozenset(ErrorCode)
 
 
 def _require_length(body: bytes, length: int) -> None:

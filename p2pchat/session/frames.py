@@ -134,6 +134,15 @@ def encode_refusal(code: ErrorCode) -> bytes:
     return encode_clear(ClearKind.REFUSE, code.to_bytes(2, "big"))
 
 
+def known_code(body: bytes) -> ErrorCode:
+    """Return the peer's error code; one that we do not know counts as a plain violation (§12)."""
+    number = int.from_bytes(body, "big")
+    return ErrorCode(number) if number in _CODES else ErrorCode.PROTOCOL_VIOLATION
+
+
+_CODES: Final = frozenset(ErrorCode)
+
+
 def encode_inner(kind: Kind, body: bytes) -> bytes:
     """Return the padded plaintext of a transport frame (R-7.2.1).
 

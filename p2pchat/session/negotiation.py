@@ -108,6 +108,11 @@ def known_peers_only(offer: Offer) -> Offer:
     return Offer(offer.versions, suites, offer.features)
 
 
+def known_suites(offer: Offer) -> tuple[Suite, ...]:
+    """Return those of the offer's suites that are known here."""
+    return tuple(SUITES[number] for number in offer.suites if number in SUITES)
+
+
 def encode_offer(offer: Offer) -> bytes:
     """Return the offer's bytes."""
     parts = [bytes([len(offer.versions)])]
@@ -197,7 +202,7 @@ def choose(ours: Offer, theirs: Offer) -> Choice:
     """
     our_minor, their_minor = _best_minor(ours.versions), _best_minor(theirs.versions)
     majors = our_minor.keys() & their_minor.keys()
-    suites = [SUITES[number] for number in ours.suites if number in theirs.suites]
+    suites = [suite for suite in known_suites(ours) if suite.number in theirs.suites]
     if not majors:
         raise ProtocolError(
             "the peer speaks no version of the protocol that is known here",

@@ -112,7 +112,7 @@ class Outgoing:
 
 
 def _parts(envelope: Envelope) -> Iterator[tuple[Kind, bytes]]:
-    """Cut an envelope with its index into frames' bodies (R-8.5.8)."""
+    """Cut an envelope with its index into frames' bodies (§8.5)."""
     body = envelope.index.to_bytes(INDEX_LEN, "big") + envelope.envelope
     starts = range(0, len(body), BODY_MAX_BYTES)
     for start in starts:

@@ -57,12 +57,12 @@ class FrameOpener:
         """
         kind, body = decode_inner(self._cipher.decrypt_with_ad(b"", frame))
         self._frames += 1
+        if self._frames > REKEY_TOLERATED_FRAMES:
+            raise ProtocolError("the peer does not change its key", ErrorCode.LIMIT_EXCEEDED)
         if kind == Kind.REKEY:
             if body:
                 raise ProtocolError("a REKEY has no body")
             self._cipher.rekey()
             self._frames = 0
             return None
-        if self._frames > REKEY_TOLERATED_FRAMES:
-            raise ProtocolError("the peer does not change its key", ErrorCode.LIMIT_EXCEEDED)
         return kind, body

@@ -11,6 +11,8 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
+from p2pchat.errors import LocalProtocolError, ProtocolError
+
 
 class State(Enum):
     """Where a connection stands; the same names on both sides unless said otherwise."""
@@ -53,6 +55,7 @@ class Trigger(Enum):
     MESSAGE_1_IK = "NOISE received, of IK"
     NOISE = "NOISE received"
     RETRY = "RETRY received"
+    MESSAGE_1_OF_NO_USE = "NOISE received, needs RETRY"
     ASK_AGAIN = "local: retry"
     ANSWER = "local: answer"
     CONFIRMED = "first transport frame authenticates"
@@ -80,10 +83,11 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
         (_S.AWAIT_PREAMBLE, _T.PREAMBLE): _S.AWAIT_MESSAGE_1,
         (_S.AWAIT_MESSAGE_1, _T.MESSAGE_1_XX): _S.AWAIT_MESSAGE_3,
         (_S.AWAIT_MESSAGE_1, _T.MESSAGE_1_IK): _S.CONSIDERING,
-        (_S.AWAIT_MESSAGE_1, _T.ASK_AGAIN): _S.AWAIT_MESSAGE_1_AGAIN,
+        (_S.AWAIT_MESSAGE_1, _T.MESSAGE_1_OF_NO_USE): _S.AWAIT_MESSAGE_1_AGAIN,
         (_S.CONSIDERING, _T.ANSWER): _S.AWAIT_CONFIRMATION,
         (_S.CONSIDERING, _T.ASK_AGAIN): _S.AWAIT_MESSAGE_1_AGAIN,
         (_S.AWAIT_CONFIRMATION, _T.CONFIRMED): _S.AUTHENTICATED,
+        (_S.AWAIT_CONFIRMATION, _T.REFUSE): _S.CLOSED,
         (_S.AWAIT_MESSAGE_1_AGAIN, _T.MESSAGE_1_XX): _S.AWAIT_MESSAGE_3,
         (_S.AWAIT_MESSAGE_1_AGAIN, _T.REFUSE): _S.CLOSED,
         (_S.AWAIT_MESSAGE_2, _T.NOISE): _S.AUTHENTICATED,
@@ -110,6 +114,37 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
         **{(state, _T.CLOSE): _S.CLOSED for state in _LIVE},
     }
 )
+
+
+class Machine:
+    """Where one connection stands; it moves by the table and by nothing else, except to its end."""
+
+    __slots__ = ("state",)
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+
+    def following(self, trigger: Trigger) -> State:
+        """Return where something that the peer did leads.
+
+        Raises:
+            ProtocolError: The peer must not do that now.
+        """
+        following = TRANSITIONS.get((self.state, trigger))
+        if following is None:
+            raise ProtocolError(f"{trigger.value} in state {self.state.value}")
+        return following
+
+    def allowed(self, trigger: Trigger) -> State:
+        """Return where a command of our own leads.
+
+        Raises:
+            LocalProtocolError: It is not allowed now.
+        """
+        following = TRANSITIONS.get((self.state, trigger))
+        if following is None:
+            raise LocalProtocolError(f"{trigger.value} in state {self.state.value}")
+        return following
 
 
 def markdown() -> str:

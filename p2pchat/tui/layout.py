@@ -39,6 +39,8 @@ from p2pchat.tui.surface import Surface
 from p2pchat.tui.text import EMPTY, Line, line
 
 COMPOSER_MAX_ROWS: Final = 8
+FLASH_MAX_ROWS: Final = 4
+TITLE_ROWS: Final = 3
 _PANEL_OVERLAP: Final = 2
 """Lines of the last screenful that stay when a panel or the history is paged."""
 
@@ -134,10 +136,10 @@ def _chat(
     )
     divider = Surface(_divider, columns=lambda _: 1)
 
-    def at_most_half(lines: Callable[[AppState, int], list[Line]]) -> Surface:
+    def shown(lines: Callable[[AppState, int], list[Line]], most: Callable[[int], int]) -> Surface:
         return Surface(
             lambda width, _: lines(state(), width),
-            rows=lambda width, available: min(len(lines(state(), width)), available // 2),
+            rows=lambda width, available: min(len(lines(state(), width)), most(available)),
         )
 
     def draw_rule(width: int, _: int) -> list[Line]:
@@ -148,11 +150,12 @@ def _chat(
     main = HSplit(
         [
             ConditionalContainer(
-                Surface(lambda width, _: view.title(state(), width), rows=3), no_panel
+                Surface(lambda width, _: view.title(state(), width), rows=TITLE_ROWS), no_panel
             ),
             body,
-            at_most_half(view.banner),
-            at_most_half(view.flash),
+            # On a small screen these give way, so that the composer is always there.
+            shown(view.banner, lambda rows: max(0, rows - TITLE_ROWS - FLASH_MAX_ROWS - 3)),
+            shown(view.flash, lambda rows: max(1, min(FLASH_MAX_ROWS, rows - TITLE_ROWS - 3))),
             Surface(draw_rule, rows=1),
             composer_window,
         ]

@@ -39,6 +39,8 @@ KEYS: Final = (
     ("Ctrl+C, Ctrl+D", "leave; what is queued stays queued"),
 )
 _GROUPS_PER_ROW: Final = 4
+_PROSE_CELLS: Final = 80
+"""Longer lines of prose are hard to read."""
 _TWO_COLUMNS: Final = 110
 """From this width on the help stands in two columns."""
 
@@ -51,7 +53,7 @@ def panel_lines(state: AppState, panel: Panel, cells: int, zone: tzinfo | None) 
         case LinkPanel():
             return _link(state, cells)
         case VerifyPanel():
-            return _verify(state, panel, cells, zone)
+            return _verify(state, panel, min(cells, _PROSE_CELLS), zone)
         case SearchPanel():
             return _search(state, panel, cells, zone)
         case _ as unreachable:
@@ -104,24 +106,25 @@ def _link(state: AppState, cells: int) -> list[Line]:
     if state.identity is None:
         return [EMPTY, line(("class:dim", " Loading…"))]
     me = state.identity
+    prose = min(cells, _PROSE_CELLS)
     return [
         EMPTY,
-        *paragraph(f"{me.name}'s contact link", cells - 1, "class:heading", " "),
+        *paragraph(f"{me.name}'s contact link", prose - 1, "class:heading", " "),
         EMPTY,
         *link_lines(me.link, cells),
         EMPTY,
         *paragraph(
             "Give it to a friend by any means: it is not secret. It holds your name, your key and "
             "the addresses that you listen on at this moment.",
-            cells - 1,
+            prose - 1,
             "",
             " ",
         ),
-        *paragraph("Outside of this screen, `p2pchat whoami` prints it.", cells - 1, "", " "),
+        *paragraph("Outside of this screen, `p2pchat whoami` prints it.", prose - 1, "", " "),
         EMPTY,
         line(("class:heading", " Peer id")),
         *paragraph(me.peer_id, cells),
-        *([] if state.listen else _nobody_listens(cells)),
+        *([] if state.listen else _nobody_listens(prose)),
     ]
 
 

@@ -137,7 +137,8 @@ def _changed(contact: Contact, queued: int, cells: int) -> list[Line]:
     who = contact.name
     accepting = "take the new key, then /verify"
     if queued:
-        accepting = f"take the new key; {queued} queued go{'es' if queued == 1 else ''} to it"
+        waiting = "1 queued message goes" if queued == 1 else f"{queued} queued messages go"
+        accepting = f"take the new key, then /verify; {waiting} to it"
     what = (
         f"Another key answered at {who}'s address. Either {who} has a new device or profile, or "
         f"somebody stands between you. Ask {who} by phone or in person. Nothing is sent until "
@@ -168,10 +169,13 @@ def _request(contact: Contact, cells: int) -> list[Line]:
 
 
 def _choices(cells: int, *choices: tuple[str, str]) -> list[Line]:
-    return [
-        fit(line(("class:key", f"   {command:<8}"), ("", f" {does}")), cells)
-        for command, does in choices
-    ]
+    lines: list[Line] = []
+    for command, does in choices:
+        head = f"   {command:<9}"
+        first, *others = paragraph(does, max(10, cells - len(head) - 1))
+        lines.append(line(("class:key", head), *first))
+        lines += [line(("", " " * len(head)), *more) for more in others]
+    return lines
 
 
 def flash(state: AppState, cells: int) -> list[Line]:

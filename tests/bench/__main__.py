@@ -10,7 +10,13 @@ from typing import Final
 
 from tests.bench import runner
 
-MODULES: Final = ("ratchet_burst", "ratchet_pingpong", "handshake_xx", "handshake_xxhfs")
+MODULES: Final = (
+    "ratchet_burst",
+    "ratchet_burst_hybrid",
+    "ratchet_pingpong",
+    "handshake_xx",
+    "handshake_xxhfs",
+)
 """Benchmarks in the order in which they run."""
 
 

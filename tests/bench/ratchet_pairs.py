@@ -45,6 +45,28 @@ class OurPair:
             assert plaintext == MESSAGE
         self._alice, self._bob = alice, bob
 
+    def burst_and_answer(self, count: int, *, kem_due: bool) -> None:
+        """A burst, an answer and a word back; the two then change places."""
+        sender, receiver = self._alice, self._bob
+        envelopes = []
+        for _ in range(count):
+            sender, envelope = encrypt(sender, MESSAGE, rng=system_rng, kem_due=kem_due)
+            envelopes.append(envelope)
+        for envelope in envelopes:
+            receiver, plaintext = decrypt(receiver, envelope)
+            assert plaintext == MESSAGE
+        receiver, envelope = encrypt(receiver, MESSAGE, rng=system_rng)
+        sender, _ = decrypt(sender, envelope)
+        sender, envelope = encrypt(sender, MESSAGE, rng=system_rng)
+        receiver, _ = decrypt(receiver, envelope)
+        self._alice, self._bob = receiver, sender
+
+    @property
+    def kem_steps(self) -> int:
+        """Hybrid steps that both have completed."""
+        assert self._alice.kem_steps == self._bob.kem_steps
+        return self._alice.kem_steps
+
     def pingpong(self, rounds: int) -> None:
         alice, bob = self._alice, self._bob
         for _ in range(rounds):

@@ -130,7 +130,7 @@ def as_json(result: Result) -> str:
     return json.dumps(fields)
 
 
-HEADING: Final = f"{'benchmark':<18} {'ours':>10} {'peer':>10}  {'unit':<18} {'ratio':>6}  against"
+HEADING: Final = f"{'benchmark':<20} {'ours':>10} {'peer':>10}  {'unit':<18} {'ratio':>6}  against"
 
 
 def as_row(result: Result) -> str:
@@ -138,6 +138,6 @@ def as_row(result: Result) -> str:
     peer = "-" if result.peer is None else f"{result.peer:.1f}"
     ratio = "-" if result.ratio is None else f"{result.ratio:.2f}"
     return (
-        f"{result.name:<18} {result.ours:>10.1f} {peer:>10}  {result.unit:<18} {ratio:>6}  "
+        f"{result.name:<20} {result.ours:>10.1f} {peer:>10}  {result.unit:<18} {ratio:>6}  "
         f"{result.peer_name or '-'}"
     )

@@ -24,6 +24,9 @@ from p2pchat.node.node import Node
 from tests.support.node_world import World
 
 OFFER = bytes.fromhex("01 0100 01 0001 00")
+"""As a peer without hybrid suites and without IK offers: suite 0x0001 only."""
+FULL_OFFER = bytes.fromhex("01 0100 04 0001 0002 0101 0102 00")
+"""What this version's responder answers (§4.2)."""
 PREAMBLE = b"p2pchat\n" + struct.pack(">HH", 0x0001, len(OFFER)) + OFFER
 CERTIFICATE_LABEL = b"p2pchat/1 static key certificate\x00"
 SIZES = (256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65519)
@@ -127,10 +130,13 @@ async def peer(node: Node) -> AsyncIterator[ForeignPeer]:
 
 
 async def test_noiseprotocol_shakes_hands_and_exchanges_frames(peer: ForeignPeer) -> None:
-    """R-4.3.4, R-5.3.1, R-7.2.1, R-7.4.2: byte layouts as protocol.md says."""
+    """R-4.3.1, R-4.3.4, R-5.3.1, R-7.2.1, R-7.4.2: byte layouts as protocol.md says.
+
+    An older peer is served in the class that it knows, and can tell that we would know better.
+    """
     async with asyncio.timeout(DEADLINE_S):
         content = await peer.handshake(PREAMBLE)
-        assert content["offer"] == OFFER
+        assert content["offer"] == FULL_OFFER
         assert len(content["cert"]) == CERTIFICATE_LEN
         assert len(content["ratchet"]) == KEY_LEN
         await peer.send(HELLO, msgpack.packb({"accepted": True, "name": "Foreigner"}))

@@ -16,15 +16,19 @@ from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session, encode_session
 from p2pchat.session.events import (
+    Answer,
+    AskAgain,
     Attach,
     Command,
     ConnectionClosed,
     Event,
+    FirstMessageRead,
     PeerAuthenticated,
     SessionChanged,
     SessionStarted,
 )
-from p2pchat.session.negotiation import OUR_OFFER, Offer
+from p2pchat.session.negotiation import OUR_OFFER, SUITES, Offer, Suite
+from p2pchat.session.states import State
 
 if TYPE_CHECKING:
     from p2pchat.session.frames import Kind
@@ -33,6 +37,22 @@ E = TypeVar("E")
 
 NOW_MS = 1_790_000_000_000
 """A wall clock for tests: September 2026."""
+
+
+ALL_SUITES = tuple(SUITES.values())
+XX_SUITES = tuple(suite for suite in ALL_SUITES if not suite.knows_responder)
+IK_SUITES = tuple(suite for suite in ALL_SUITES if suite.knows_responder)
+
+
+def suite_id(suite: object) -> str:
+    """Name a suite in a parametrised test."""
+    assert isinstance(suite, Suite)
+    return suite.noise_name.split("_")[1]
+
+
+def offer_of(*suites: Suite) -> Offer:
+    """An offer of this version with these suites only."""
+    return Offer(OUR_OFFER.versions, tuple(sorted(suite.number for suite in suites)))
 
 
 def seeded_rng(seed: str) -> Rng:
@@ -64,12 +84,18 @@ class Person:
         self.static = x25519.generate(rng=self.rng)
 
     def config(
-        self, *, expects: bytes | None = None, generation: int = 0, offer: Offer = OUR_OFFER
+        self,
+        *,
+        expects: bytes | None = None,
+        generation: int = 0,
+        offer: Offer = OUR_OFFER,
+        knows: bytes | None = None,
+        stealth: bool = False,
     ) -> ConnectionConfig:
         certificate = issue(
             self.identity.seed, self.static.public, generation=generation, now_ms=NOW_MS
         )
-        return ConnectionConfig(certificate, self.static, expects, offer)
+        return ConnectionConfig(certificate, self.static, expects, offer, knows, stealth)
 
 
 def person(name: str) -> Person:
@@ -83,12 +109,15 @@ class Peer:
         self.connection = connection
         self.events: list[Event] = []
         self.commit_at_once = True
+        self.judgement: Answer | AskAgain | None = Answer()
 
     def drain(self) -> list[Event]:
-        """Take all events; commit what they changed unless told not to."""
+        """Take all events; commit what they changed, judge first messages, unless told not to."""
         taken: list[Event] = []
         while (event := self.connection.next_event()) is not None:
             taken.append(event)
+            if isinstance(event, FirstMessageRead) and self.judgement is not None:
+                self.connection.send(self.judgement, now=self.connection._timers.now)
         self.events += taken
         if self.commit_at_once:
             self.commit()
@@ -175,6 +204,8 @@ class Pair:
         for peer, name, accept, session in zip(
             (self.a, self.b), self.names, accepted, sessions, strict=True
         ):
+            if peer.connection.state is State.AWAIT_CONFIRMATION:
+                self.pump()
             peer.connection.send(Attach(accept, name, session=session), now=self.now)
         self.pump()
 
@@ -199,9 +230,25 @@ def frames_of(data: bytes) -> list[bytes]:
     return frames
 
 
-def open_pair(a: str = "alice", b: str = "bob") -> Pair:
+def pair_for(suite: Suite, a: str = "alice", b: str = "bob") -> Pair:
+    """A pair whose dialler begins with ``suite`` and offers it and what it needs for a RETRY."""
+    alice, bob = person(a), person(b)
+    offer = offer_of(*(other for other in ALL_SUITES if other.strength == suite.strength))
+    return Pair(
+        alice,
+        bob,
+        dialler_config=alice.config(
+            expects=bob.identity.public,
+            offer=offer,
+            knows=bob.static.public if suite.knows_responder else None,
+        ),
+        listener_config=bob.config(offer=offer),
+    )
+
+
+def open_pair(a: str = "alice", b: str = "bob", suite: Suite | None = None) -> Pair:
     """A pair with a fresh session, both ends open."""
-    pair = Pair(person(a), person(b))
+    pair = Pair(person(a), person(b)) if suite is None else pair_for(suite, a, b)
     pair.attach()
     assert pair.a.of(SessionStarted)
     assert pair.b.of(SessionStarted)

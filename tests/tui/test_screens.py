@@ -127,3 +127,15 @@ async def test_a_narrow_screen_has_no_sidebar() -> None:
         assert "│" not in app.text()
     async with terminal(people(), 60, 20) as app:
         await app.shows("Carol", "│", "1 ● Bob")
+
+
+@pytest.mark.parametrize("rows", [7, 8, 10, 12])
+async def test_on_a_tiny_screen_one_can_still_write(rows: int) -> None:
+    async with terminal(people(), 40, rows) as app:
+        await app.shows("Carol")
+        app.press("\x1b3")
+        await app.shows("KEY CHANGED", "F1 help")
+        await app.paste("one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\nten")
+        app.press("\r")
+        await app.shows("✗ Not sent: Dave's key", "KEY CHANGED", "F1 help")
+        assert "too small" not in app.text()

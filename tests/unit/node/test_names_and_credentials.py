@@ -11,10 +11,11 @@ from p2pchat.crypto import x25519
 from p2pchat.errors import DamagedStoreError, UsageError
 from p2pchat.identity.certificate import issue, parse_and_verify
 from p2pchat.identity.keys import generate_identity, peer_id
+from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.book import _free_name, check_name, name_of_stranger
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.messages import parse_message_id
-from p2pchat.store.ports import IdentityRecord
+from p2pchat.store.ports import ContactRecord, IdentityRecord
 from tests.support.net_random import seeded_rng
 
 NOW_MS = 1_800_000_000_000
@@ -76,9 +77,62 @@ def record(now_ms: int = NOW_MS) -> IdentityRecord:
 
 def test_the_stored_certificate_is_presented_while_it_is_young() -> None:
     own = record()
-    config = Credentials(own).config(b"x" * 32, NOW_MS + CERTIFICATE_LIFETIME_MS // 3)
+    now_ms = NOW_MS + CERTIFICATE_LIFETIME_MS // 3
+    config = Credentials(own).for_listening(now_ms, classical=True, stealth=False)
+    assert config.certificate.encoded == own.certificate
+    assert config.expected_identity is None
+    config = Credentials(own).for_dialling(contact(), now_ms, classical=True)
     assert config.certificate.encoded == own.certificate
     assert config.expected_identity == b"x" * 32
+
+
+def contact(*, post_quantum: bool = False, static: bytes | None = None) -> ContactRecord:
+    pin = Pin(b"x" * 32, Trust.UNVERIFIED)
+    return ContactRecord(1, "x", pin, post_quantum=post_quantum, static=static)
+
+
+@pytest.mark.parametrize("static", [None, b"s" * 32])
+def test_a_contacts_last_static_key_is_what_we_dial_with(static: bytes | None) -> None:
+    """R-4.2.5."""
+    config = Credentials(record()).for_dialling(contact(static=static), NOW_MS, classical=True)
+    assert config.peer_static == static
+    assert not config.stealth
+
+
+@pytest.mark.parametrize(
+    ("classical", "pinned", "offered"),
+    [
+        (True, False, (0x0001, 0x0002, 0x0101, 0x0102)),
+        (True, True, (0x0101, 0x0102)),
+        (False, False, (0x0101, 0x0102)),
+        (False, True, (0x0101, 0x0102)),
+    ],
+)
+def test_what_is_offered_to_a_contact(
+    classical: bool, pinned: bool, offered: tuple[int, ...]
+) -> None:
+    """R-4.3.6: no less than what it has spoken; nothing classical if the person wants none."""
+    theirs = contact(post_quantum=pinned)
+    config = Credentials(record()).for_dialling(theirs, NOW_MS, classical=classical)
+    assert config.offer.suites == offered
+
+
+@pytest.mark.parametrize(
+    ("classical", "stealth", "offered"),
+    [
+        (True, False, (0x0001, 0x0002, 0x0101, 0x0102)),
+        (False, False, (0x0101, 0x0102)),
+        (True, True, (0x0002, 0x0102)),
+        (False, True, (0x0102,)),
+    ],
+)
+def test_what_is_offered_to_whoever_dials(
+    classical: bool, stealth: bool, offered: tuple[int, ...]
+) -> None:
+    """R-5.7.1: in stealth only suites whose initiator knows our key."""
+    config = Credentials(record()).for_listening(NOW_MS, classical=classical, stealth=stealth)
+    assert config.offer.suites == offered
+    assert config.stealth is stealth
 
 
 @pytest.mark.parametrize("age_ms", [CERTIFICATE_LIFETIME_MS // 2, 10 * CERTIFICATE_LIFETIME_MS, -1])
@@ -87,7 +141,7 @@ def test_an_old_certificate_is_renewed_for_the_same_key_and_generation(age_ms: i
     own = record()
     stored = parse_and_verify(own.certificate, now_ms=NOW_MS)
     credentials = Credentials(own)
-    renewed = credentials.config(None, NOW_MS + age_ms).certificate
+    renewed = credentials.for_listening(NOW_MS + age_ms, classical=True, stealth=False).certificate
     assert renewed.encoded != own.certificate
     assert parse_and_verify(renewed.encoded, now_ms=NOW_MS + age_ms) == renewed
     assert (renewed.identity, renewed.static, renewed.generation) == (
@@ -95,7 +149,10 @@ def test_an_old_certificate_is_renewed_for_the_same_key_and_generation(age_ms: i
         stored.static,
         3,
     )
-    assert credentials.config(None, NOW_MS + age_ms + 1).certificate is renewed
+    assert (
+        credentials.for_listening(NOW_MS + age_ms + 1, classical=True, stealth=False).certificate
+        is renewed
+    )
 
 
 def test_a_stored_certificate_that_is_not_ours_is_damage() -> None:

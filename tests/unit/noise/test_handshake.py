@@ -8,12 +8,14 @@ from p2pchat.crypto.secret import Secret, system_rng
 from p2pchat.crypto.x25519 import KeyPair, generate
 from p2pchat.errors import CryptoError, DecryptionError, InvalidKeyError, LocalProtocolError
 from p2pchat.noise.handshake import HandshakeState
-from p2pchat.session.negotiation import SUITE_NAMES
+from p2pchat.session.negotiation import SUITES
 from tests.unit.noise.pairs import (
     EPHEMERAL_R,
+    IKHFS,
     STATIC_I,
     STATIC_R,
     XX,
+    XXHFS,
     Pair,
     contents,
     make_pair,
@@ -84,9 +86,10 @@ def test_xx_messages_have_the_layout_of_the_standard() -> None:
         assert b"sealed" not in message
 
 
-def test_version_1_offers_plain_xx_only() -> None:
+def test_version_1_offers_xx_and_ik_classical_and_hybrid_and_nothing_else() -> None:
     """R-5.1.10"""
-    assert list(SUITE_NAMES.values()) == [XX]
+    offered = [suite.noise_name for suite in SUITES.values()]
+    assert offered == [XX, XX.replace("XX", "IK"), XXHFS, IKHFS]
 
 
 @pytest.mark.parametrize("name", [XX, XX.replace("XX", "IK"), XX.replace("XX", "KK")])

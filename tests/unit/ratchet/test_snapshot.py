@@ -275,6 +275,11 @@ class TestDamage:
         with pytest.raises(DamagedStateError, match="not possible now"):
             decode_state(patched(snapshot, KEM_AT + 10, ">Q", 1))
 
+    def test_step_completed_by_a_message_to_come(self) -> None:
+        snapshot = encode_state(in_step(Answered).state)
+        with pytest.raises(DamagedStateError, match="disagree"):
+            decode_state(patched(snapshot, KEM_AT + 18, ">Q", 99))
+
     def test_key_owed_is_examined(self) -> None:
         """R-6.7.5."""
         snapshot = encode_state(in_step(Owed).state)

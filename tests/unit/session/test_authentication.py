@@ -18,18 +18,22 @@ from p2pchat.session.frames import (
     pad_payload,
     unpad_payload,
 )
-from p2pchat.session.negotiation import SUITE_XX
+from p2pchat.session.negotiation import XX_HFS, Suite
 from p2pchat.session.states import State
 from tests.support.pairs import (
+    ALL_SUITES,
     NOW_MS,
     Pair,
     Person,
     authenticated,
     closed,
     codes,
+    offer_of,
     open_pair,
+    pair_for,
     pair_of,
     person,
+    suite_id,
 )
 from tests.support.scripted import Script
 
@@ -52,10 +56,22 @@ def test_two_people_prove_themselves_to_each_other() -> None:
     assert alice.certificate.static == person("bob").static.public
     assert bob.certificate.static == person("alice").static.public
     assert alice.handshake_hash == bob.handshake_hash
-    assert (alice.version, alice.suite) == (bob.version, bob.suite) == ((1, 0), SUITE_XX)
-    assert not alice.post_quantum
-    assert not bob.post_quantum
+    assert (alice.version, alice.suite) == (bob.version, bob.suite) == ((1, 0), XX_HFS)
     assert not pair.a.connection.is_open
+
+
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
+def test_each_suite_proves_the_same_and_says_what_it_is(suite: Suite) -> None:
+    """R-5.1.1, R-5.4.1, R-5.5.1, R-4.3.5: post-quantum is what the hybrid ones are called."""
+    pair = open_pair(suite=suite)
+    alice, bob = authenticated(pair.a), authenticated(pair.b)
+    assert alice.identity == person("bob").identity.public == pair.a.connection.peer_identity
+    assert bob.identity == person("alice").identity.public == pair.b.connection.peer_identity
+    assert alice.handshake_hash == bob.handshake_hash
+    assert alice.suite == bob.suite == suite
+    assert alice.post_quantum is bob.post_quantum is (suite.number >= 0x0100)
+    assert pair.a.connection.is_open
+    assert pair.b.connection.is_open
 
 
 def test_two_handshakes_share_nothing() -> None:
@@ -68,23 +84,36 @@ def test_two_handshakes_share_nothing() -> None:
     assert first.a.state.session_id != second.a.state.session_id
 
 
-def test_the_flights_have_the_sizes_that_are_written_down() -> None:
-    """R-5.3.1, R-5.3.2: 32, 608 and 576 bytes, each in a NOISE frame."""
-    pair = pair_of()
-    first = pair.a.connection.data_to_send()
-    assert len(first) == 19 + 3 + 32
-    assert first[19:22] == b"\x00\x21\x01"
-    pair.b.connection.receive_data(first, now=pair.now)
-    pair.b.drain()
-    second = pair.b.connection.data_to_send()
-    assert len(second) == 3 + 608
-    pair.a.connection.receive_data(second, now=pair.now)
-    pair.a.drain()
-    assert len(pair.a.connection.data_to_send()) == 3 + 576
+FLIGHTS = {
+    0x0001: (32, 608, 576),
+    0x0002: (608, 560),
+    0x0101: (1216, 1712, 576),
+    0x0102: (1808, 1664),
+}
+"""protocol.md §5.3."""
 
 
-def test_identities_never_travel_in_the_clear() -> None:
-    pair = pair_of()
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
+def test_the_flights_have_the_sizes_that_are_written_down(suite: Suite) -> None:
+    """R-5.1.2, R-5.3.1, R-5.3.2, R-5.5.2: each in a NOISE frame."""
+    pair = pair_for(suite)
+    flights: list[bytes] = []
+    preamble_len = 12 + 3 + 5 + 1
+    sender, receiver = pair.a, pair.b
+    while data := sender.connection.data_to_send():
+        flights.append(data if flights else data[preamble_len:])
+        receiver.connection.receive_data(data, now=pair.now)
+        receiver.drain()
+        sender, receiver = receiver, sender
+    assert tuple(len(flight) - 3 for flight in flights) == FLIGHTS[suite.number]
+    for flight in flights:
+        assert int.from_bytes(flight[:2], "big") == len(flight) - 2
+        assert flight[2] == 0x01
+
+
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
+def test_identities_never_travel_in_the_clear(suite: Suite) -> None:
+    pair = pair_for(suite)
     seen = bytearray()
 
     def listen(data: bytes) -> bytes:
@@ -98,10 +127,13 @@ def test_identities_never_travel_in_the_clear() -> None:
         assert who.static.public not in seen
 
 
-def test_another_identity_than_the_one_dialled() -> None:
-    """R-5.4.5, R-3.6.2: it is told apart before we have said who we are."""
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
+def test_another_identity_than_the_one_dialled(suite: Suite) -> None:
+    """R-5.4.5, R-5.4.6, R-3.6.2: and the other end learns why, also where it awaits a frame."""
     alice, bob, carol = person("alice"), person("bob"), person("carol")
-    pair = Pair(alice, bob, dialler_config=alice.config(expects=carol.identity.public))
+    knows = bob.static.public if suite.knows_responder else None
+    mine = alice.config(expects=carol.identity.public, offer=offer_of(suite), knows=knows)
+    pair = Pair(alice, bob, dialler_config=mine, listener_config=bob.config(offer=offer_of(suite)))
     pair.pump()
     assert codes(pair) == (ErrorCode.WRONG_IDENTITY, ErrorCode.WRONG_IDENTITY)
     assert pair.a.connection.peer_identity == bob.identity.public
@@ -112,11 +144,14 @@ def test_another_identity_than_the_one_dialled() -> None:
 
 
 @pytest.mark.parametrize("expects_itself", [True, False])
-def test_dialling_oneself(expects_itself: bool) -> None:
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
+def test_dialling_oneself(suite: Suite, expects_itself: bool) -> None:
     """R-5.4.3."""
     alice = person("alice")
     expected = alice.identity.public if expects_itself else None
-    pair = Pair(alice, alice, dialler_config=alice.config(expects=expected))
+    knows = alice.static.public if suite.knows_responder else None
+    config = alice.config(expects=expected, offer=offer_of(suite), knows=knows)
+    pair = Pair(alice, alice, dialler_config=config, listener_config=config)
     pair.pump()
     assert codes(pair) == (ErrorCode.WRONG_IDENTITY, ErrorCode.WRONG_IDENTITY)
     assert pair.a.connection.peer_identity is None
@@ -127,8 +162,8 @@ def test_a_listener_refuses_its_own_identity_too() -> None:
     bob, copy = person("bob"), person("bob")
     copy.static = person("elsewhere").static
     pair = Pair(person("alice"), bob, dialler_config=copy.config())
-    pair.a.connection._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
-    pair.a.connection._authentication._certificate = bob.config().certificate
+    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
+    pair.a.connection._opening._authentication._certificate = bob.config().certificate
     pair.pump()
     assert closed(pair.b).code is ErrorCode.WRONG_IDENTITY
 
@@ -141,12 +176,13 @@ def test_our_own_static_key_in_other_hands() -> None:
     pair.pump()
     assert closed(pair.a).code is ErrorCode.CERTIFICATE_INVALID
     pair = Pair(mallory, alice, listener_config=alice.config())
-    pair.a.connection._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
-    pair.a.connection._authentication._certificate = alice.config().certificate
+    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
+    pair.a.connection._opening._authentication._certificate = alice.config().certificate
     pair.pump()
     assert closed(pair.b).code is ErrorCode.CERTIFICATE_INVALID
 
 
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
 @pytest.mark.parametrize("guilty", ["alice", "bob"])
 @pytest.mark.parametrize(
     "changes",
@@ -157,12 +193,20 @@ def test_our_own_static_key_in_other_hands() -> None:
     ],
     ids=["another static key", "expired", "not yet valid"],
 )
-def test_a_certificate_that_does_not_hold(guilty: str, changes: dict[str, Any]) -> None:
-    """R-5.4.1, R-5.4.2: either side's; and its owner learns why, whichever side it is on."""
-    config = certified(person(guilty), **changes)
-    pair = pair_of(config) if guilty == "alice" else pair_of(None, config)
+def test_a_certificate_that_does_not_hold(
+    guilty: str, changes: dict[str, Any], suite: Suite
+) -> None:
+    """R-5.4.1, R-5.4.2, R-5.4.6: either side's; and its owner learns why, on whichever side."""
+    alice, bob = person("alice").config(), person("bob").config()
     if guilty == "alice":
-        pair.pump()
+        alice = certified(person(guilty), **changes)
+    else:
+        bob = certified(person(guilty), **changes)
+    knows = person("bob").static.public if suite.knows_responder else None
+    offer = offer_of(suite)
+    pair = pair_of(replace(alice, offer=offer, peer_static=knows), replace(bob, offer=offer))
+    pair.pump()
+    if guilty == "alice" and not suite.knows_responder:
         pair.a.connection.send(Attach(True, "alice"), now=pair.now)
     pair.pump()
     assert codes(pair) == (ErrorCode.CERTIFICATE_INVALID, ErrorCode.CERTIFICATE_INVALID)
@@ -191,9 +235,10 @@ def test_a_certificate_that_another_identity_signed_for_our_peers_key() -> None:
     assert closed(pair.a).code is ErrorCode.CERTIFICATE_INVALID
 
 
-def test_the_sessions_keys_are_derived_as_written() -> None:
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
+def test_the_sessions_keys_are_derived_as_written(suite: Suite) -> None:
     """R-6.1.1, R-6.1.2: from ck and h, with both identities bound in, initiator first."""
-    pair = open_pair()
+    pair = open_pair(suite=suite)
     alice, bob = person("alice").identity.public, person("bob").identity.public
     expected = authenticated(pair.a).handshake_hash + alice + bob
     for peer in (pair.a, pair.b):

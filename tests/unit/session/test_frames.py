@@ -27,9 +27,9 @@ from p2pchat.session.frames import (
     pad_payload,
     unpad_payload,
 )
-from p2pchat.session.negotiation import OUR_OFFER, SUITE_XX, encode_preamble
+from p2pchat.session.negotiation import OUR_OFFER, XX, encode_preamble
 
-PREAMBLE = encode_preamble(SUITE_XX, OUR_OFFER)
+PREAMBLE = encode_preamble(XX.number, OUR_OFFER)
 
 
 def buffer_of(data: bytes) -> FrameBuffer:

@@ -31,7 +31,7 @@ class Receiver:
 
 def ready() -> tuple[Outgoing, Receiver]:
     outgoing = Outgoing()
-    outgoing.start_transport(CipherState(KEY))
+    outgoing.start_transport(CipherState(KEY), now=0.0)
     return outgoing, Receiver()
 
 
@@ -56,31 +56,31 @@ def test_an_envelope_waits_for_its_commit() -> None:
     outgoing, receiver = ready()
     outgoing.envelope(1, envelope(1))
     outgoing.envelope(2, envelope(2))
-    assert outgoing.take() == b""
+    assert outgoing.take(now=0.0) == b""
     outgoing.committed(1)
-    assert receiver.frames(outgoing.take()) == [sent(1)]
-    assert outgoing.take() == b""
+    assert receiver.frames(outgoing.take(now=0.0)) == [sent(1)]
+    assert outgoing.take(now=0.0) == b""
     outgoing.committed(2)
-    assert receiver.frames(outgoing.take()) == [sent(2)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [sent(2)]
 
 
 def test_what_was_committed_before_the_connection_leaves_at_once() -> None:
     """R-8.4.3."""
     outgoing, receiver = ready()
     outgoing.envelope(0, envelope(7))
-    assert receiver.frames(outgoing.take()) == [sent(7)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [sent(7)]
 
 
 def test_a_receipt_waits_for_its_commit() -> None:
     """R-8.2.2."""
     outgoing, receiver = ready()
     outgoing.receipt(3, 10)
-    assert outgoing.take() == b""
+    assert outgoing.take(now=0.0) == b""
     outgoing.committed(2)
-    assert outgoing.take() == b""
+    assert outgoing.take(now=0.0) == b""
     outgoing.committed(3)
-    assert receiver.frames(outgoing.take()) == [ack(10)]
-    assert outgoing.take() == b""
+    assert receiver.frames(outgoing.take(now=0.0)) == [ack(10)]
+    assert outgoing.take(now=0.0) == b""
 
 
 def test_a_receipt_for_what_is_committed_already_leaves_at_once() -> None:
@@ -88,7 +88,7 @@ def test_a_receipt_for_what_is_committed_already_leaves_at_once() -> None:
     outgoing, receiver = ready()
     outgoing.committed(3)
     outgoing.receipt(3, 10)
-    assert receiver.frames(outgoing.take()) == [ack(10)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [ack(10)]
 
 
 def test_one_acknowledgement_stands_for_all_that_are_due() -> None:
@@ -97,9 +97,9 @@ def test_one_acknowledgement_stands_for_all_that_are_due() -> None:
     for revision in range(1, 6):
         outgoing.receipt(revision, revision + 100)
     outgoing.committed(4)
-    assert receiver.frames(outgoing.take()) == [ack(104)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [ack(104)]
     outgoing.committed(5)
-    assert receiver.frames(outgoing.take()) == [ack(105)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [ack(105)]
 
 
 def test_a_commit_is_never_taken_back() -> None:
@@ -107,7 +107,7 @@ def test_a_commit_is_never_taken_back() -> None:
     outgoing.committed(5)
     outgoing.committed(1)
     outgoing.envelope(5, envelope(1))
-    assert receiver.frames(outgoing.take()) == [sent(1)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [sent(1)]
 
 
 def test_control_frames_wait_for_nothing_and_go_first() -> None:
@@ -118,13 +118,13 @@ def test_control_frames_wait_for_nothing_and_go_first() -> None:
     outgoing.pong(b"12345678")
     outgoing.control(Kind.PING, b"abcdefgh")
     outgoing.control(Kind.HELLO, b"hello")
-    assert receiver.frames(outgoing.take()) == [
+    assert receiver.frames(outgoing.take(now=0.0)) == [
         (Kind.PING, b"abcdefgh"),
         (Kind.HELLO, b"hello"),
         (Kind.PONG, b"12345678"),
     ]
     outgoing.committed(9)
-    assert receiver.frames(outgoing.take()) == [ack(1), sent(1)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [ack(1), sent(1)]
 
 
 def test_only_the_latest_ping_is_answered() -> None:
@@ -132,8 +132,8 @@ def test_only_the_latest_ping_is_answered() -> None:
     outgoing, receiver = ready()
     for number in range(100):
         outgoing.pong(number.to_bytes(8, "big"))
-    assert receiver.frames(outgoing.take()) == [(Kind.PONG, (99).to_bytes(8, "big"))]
-    assert outgoing.take() == b""
+    assert receiver.frames(outgoing.take(now=0.0)) == [(Kind.PONG, (99).to_bytes(8, "big"))]
+    assert outgoing.take(now=0.0) == b""
 
 
 def test_nothing_is_encrypted_before_the_transport_begins() -> None:
@@ -143,10 +143,10 @@ def test_nothing_is_encrypted_before_the_transport_begins() -> None:
     outgoing.pong(b"12345678")
     outgoing.envelope(0, envelope(1))
     outgoing.clear_bytes(b"bytes")
-    assert outgoing.take() == b"clear bytes"
-    assert outgoing.take() == b""
-    outgoing.start_transport(CipherState(KEY))
-    kinds = [kind for kind, _ in receiver.frames(outgoing.take())]
+    assert outgoing.take(now=0.0) == b"clear bytes"
+    assert outgoing.take(now=0.0) == b""
+    outgoing.start_transport(CipherState(KEY), now=0.0)
+    kinds = [kind for kind, _ in receiver.frames(outgoing.take(now=0.0))]
     assert kinds == [Kind.PING, Kind.PONG, Kind.RATCHET]
 
 
@@ -154,7 +154,7 @@ def test_clear_bytes_go_before_the_first_encrypted_frame() -> None:
     outgoing, receiver = ready()
     outgoing.control(Kind.PING, b"abcdefgh")
     outgoing.clear_bytes(b"message 3")
-    data = outgoing.take()
+    data = outgoing.take(now=0.0)
     assert data.startswith(b"message 3")
     assert receiver.frames(data[9:]) == [(Kind.PING, b"abcdefgh")]
 
@@ -168,7 +168,7 @@ def test_a_long_envelope_travels_in_parts(length: int, parts: int) -> None:
     outgoing, receiver = ready()
     data = bytes(number % 251 for number in range(length))
     outgoing.envelope(0, envelope(5, data))
-    frames = receiver.frames(outgoing.take())
+    frames = receiver.frames(outgoing.take(now=0.0))
     assert [kind for kind, _ in frames] == [Kind.RATCHET_PART] * (parts - 1) + [Kind.RATCHET]
     assert b"".join(body for _, body in frames) == (5).to_bytes(8, "big") + data
     assert all(1 <= len(body) <= BODY_MAX_BYTES for _, body in frames)
@@ -185,9 +185,9 @@ def test_a_goodbye_is_the_last_frame() -> None:
     outgoing.control(Kind.PING, b"abcdefgh")
     outgoing.pong(b"12345678")
     outgoing.goodbye(ErrorCode.GOING_AWAY)
-    assert receiver.frames(outgoing.take()) == [ack(10), close(ErrorCode.GOING_AWAY)]
+    assert receiver.frames(outgoing.take(now=0.0)) == [ack(10), close(ErrorCode.GOING_AWAY)]
     outgoing.committed(2)
-    assert outgoing.take() == b""
+    assert outgoing.take(now=0.0) == b""
 
 
 def test_after_the_peers_goodbye_nothing_leaves() -> None:
@@ -201,11 +201,11 @@ def test_after_the_peers_goodbye_nothing_leaves() -> None:
     outgoing.envelope(0, envelope(1))
     outgoing.discard()
     outgoing.committed(2)
-    assert outgoing.take() == b""
+    assert outgoing.take(now=0.0) == b""
 
 
 def test_a_body_that_is_too_long_is_refused_locally() -> None:
     outgoing, _ = ready()
     outgoing.control(Kind.HELLO, bytes(BODY_MAX_BYTES + 1))
     with pytest.raises(LocalProtocolError):
-        outgoing.take()
+        outgoing.take(now=0.0)

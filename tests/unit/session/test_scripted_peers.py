@@ -8,34 +8,50 @@ import pytest
 
 from p2pchat.errors import ErrorCode
 from p2pchat.session.codec import encode_map
-from p2pchat.session.events import Attach
+from p2pchat.session.events import Attach, FirstMessageRead
 from p2pchat.session.frames import (
     Kind,
     pad_payload,
 )
-from p2pchat.session.negotiation import Offer, encode_offer
+from p2pchat.session.negotiation import Offer, Suite, encode_offer
 from tests.support.pairs import (
+    ALL_SUITES,
+    IK_SUITES,
+    NOW_MS,
+    XX_SUITES,
     authenticated,
     closed,
     person,
+    suite_id,
 )
 from tests.support.scripted import Script, payload_of, speak
 
+BOTH_ROLES = pytest.mark.parametrize("initiator", [False, True])
+EACH_SUITE = pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
 
-@pytest.mark.parametrize("initiator", [False, True])
-def test_the_script_is_believed_while_it_is_honest(initiator: bool) -> None:
-    script = speak(initiator=initiator, payload=payload_of(initiator))
+
+@BOTH_ROLES
+@EACH_SUITE
+def test_the_script_is_believed_while_it_is_honest(initiator: bool, suite: Suite) -> None:
+    script = speak(initiator=initiator, suite=suite, payload=payload_of(initiator, suite))
+    if initiator and suite.knows_responder:
+        script.confirm()
     assert authenticated(script.peer).identity == script.me.identity.public
 
 
-@pytest.mark.parametrize("initiator", [False, True])
-def test_later_fields_and_longer_padding_are_fine(initiator: bool) -> None:
+@BOTH_ROLES
+@EACH_SUITE
+def test_later_fields_and_longer_padding_are_fine(initiator: bool, suite: Suite) -> None:
     """R-9.1.4, R-5.3.1."""
-    later = payload_of(initiator, later=[1]) + bytes(512)
-    assert authenticated(speak(initiator=initiator, payload=later).peer)
+    later = payload_of(initiator, suite, later=[1]) + bytes(512)
+    script = speak(initiator=initiator, suite=suite, payload=later)
+    if initiator and suite.knows_responder:
+        script.confirm()
+    assert authenticated(script.peer)
 
 
-@pytest.mark.parametrize("initiator", [False, True])
+@BOTH_ROLES
+@EACH_SUITE
 @pytest.mark.parametrize(
     "changes",
     [
@@ -49,10 +65,44 @@ def test_later_fields_and_longer_padding_are_fine(initiator: bool) -> None:
     ],
     ids=str,
 )
-def test_a_payload_out_of_form(initiator: bool, changes: dict[str, Any]) -> None:
+def test_a_payload_out_of_form(initiator: bool, suite: Suite, changes: dict[str, Any]) -> None:
     """R-5.3.1, R-9.1.3, R-9.1.4."""
-    script = speak(initiator=initiator, payload=payload_of(initiator, **changes))
+    script = speak(
+        initiator=initiator, suite=suite, payload=payload_of(initiator, suite, **changes)
+    )
     assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
+
+
+@pytest.mark.parametrize("suite", IK_SUITES, ids=suite_id)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"time": ...},
+        {"time": -1},
+        {"time": 2**53},
+        {"time": True},
+        {"time": 1.5},
+        {"time": b"now"},
+    ],
+    ids=str,
+)
+def test_a_known_peers_payload_out_of_form(changes: dict[str, Any], suite: Suite) -> None:
+    """R-5.3.1, R-5.3.2, R-9.1.3."""
+    script = speak(initiator=True, suite=suite, payload=payload_of(True, suite, **changes))
+    assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
+
+
+@pytest.mark.parametrize("suite", IK_SUITES, ids=suite_id)
+def test_the_shell_gets_name_and_time_of_a_known_peer(suite: Suite) -> None:
+    """R-5.6.1: and nothing is answered before it has judged them."""
+    script = Script(initiator=True, suite=suite)
+    script.peer.judgement = None
+    script.deliver(script.preamble)
+    script.say(payload_of(True, suite, time=NOW_MS - 7))
+    [event] = script.peer.of(FirstMessageRead)
+    assert (event.certificate.identity, event.time_ms) == (script.me.identity.public, NOW_MS - 7)
+    assert script.peer.connection.data_to_send() == b""
+    assert script.peer.connection.peer_identity is None
 
 
 @pytest.mark.parametrize(
@@ -74,7 +124,8 @@ def test_a_responders_payload_out_of_form(changes: dict[str, Any]) -> None:
     assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
 
 
-@pytest.mark.parametrize("initiator", [False, True])
+@BOTH_ROLES
+@EACH_SUITE
 @pytest.mark.parametrize(
     "payload",
     [
@@ -88,15 +139,16 @@ def test_a_responders_payload_out_of_form(changes: dict[str, Any]) -> None:
     ],
     ids=["empty", "511", "no content", "an array", "not msgpack", "length", "padding"],
 )
-def test_a_payload_that_is_not_one(initiator: bool, payload: bytes) -> None:
+def test_a_payload_that_is_not_one(initiator: bool, suite: Suite, payload: bytes) -> None:
     """R-5.3.1."""
-    script = speak(initiator=initiator, payload=payload)
+    script = speak(initiator=initiator, suite=suite, payload=payload)
     assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION
 
 
-def test_a_first_message_that_says_something() -> None:
+@pytest.mark.parametrize("suite", XX_SUITES, ids=suite_id)
+def test_a_first_message_that_says_something(suite: Suite) -> None:
     """R-5.3.2: it would be in the clear and could be replayed."""
-    script = Script(initiator=True)
+    script = Script(initiator=True, suite=suite)
     script.deliver(script.preamble)
     script.say(b"hello")
     assert closed(script.peer).code is ErrorCode.PROTOCOL_VIOLATION

@@ -48,7 +48,7 @@ def test_a_later_optional_kind_is_ignored(kind: int, body: bytes) -> None:
     assert received(pair.b) == [text(1)]
 
 
-@pytest.mark.parametrize("kind", [0x00, 0x04, 0x0F, 0x13, 0x1F, 0x23, 0x7F])
+@pytest.mark.parametrize("kind", [0x00, 0x05, 0x0F, 0x13, 0x1F, 0x23, 0x7F])
 def test_a_later_mandatory_kind_is_refused(kind: int) -> None:
     """R-7.3.2."""
     assert closed(hear(open_pair(), kind, b"")).code is ErrorCode.PROTOCOL_VIOLATION
@@ -64,6 +64,12 @@ def test_a_body_of_the_wrong_length_is_refused(kind: Kind, difference: int) -> N
     body = bytes(max(0, LENGTHS[kind] + difference))
     end = closed(hear(open_pair(), kind, body))
     assert (end.code, end.by_peer) == (ErrorCode.PROTOCOL_VIOLATION, False)
+
+
+def test_a_change_of_key_with_a_body_is_refused() -> None:
+    """R-7.3.1."""
+    end = closed(hear(open_pair(), Kind.REKEY, b"\x00"))
+    assert end.code is ErrorCode.PROTOCOL_VIOLATION
 
 
 @pytest.mark.parametrize("kind", [Kind.RESUME, Kind.RESET])
