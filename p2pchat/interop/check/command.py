@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Final
 
-from p2pchat.interop.check import (  # noqa: F401  # each registers its checks
-    dial_certificates,
-    dial_clear,
-    dial_first,
-    dial_greeting,
-    dial_session,
-    dial_transport,
-)
-from p2pchat.interop.check import dialler
-from p2pchat.interop.check.registry import CHECKS, Role, seen_by_the_way
-from p2pchat.interop.check.report import Line, Outcome, Report, summary
+from p2pchat.interop.check import dialler, listener
+from p2pchat.interop.check.registry import Role, checks_of, seen_by_the_way
+from p2pchat.interop.check.report import Line, Outcome, Report
 from p2pchat.interop.check.requirements import ELSEWHERE
 from p2pchat.node.clock import Clock, SystemClock
 from p2pchat.transport.base import Transport
@@ -30,10 +23,9 @@ Write = Callable[[str], None]
 def judged(role: Role) -> dict[str, str]:
     """Return every requirement that a run in this role can judge, and how."""
     table: dict[str, list[str]] = {}
-    for check in CHECKS:
-        if check.role is role:
-            for requirement in check.requirements:
-                table.setdefault(requirement, []).append(check.how)
+    for check in checks_of(role):
+        for requirement in check.requirements:
+            table.setdefault(requirement, []).append(check.how)
     for requirement, how in seen_by_the_way(role).items():
         table.setdefault(requirement, []).append(how)
     return {requirement: " ".join(hows) for requirement, hows in table.items()}
@@ -44,7 +36,7 @@ def not_judged(role: Role) -> dict[str, str]:
     ours = judged(role)
     other = Role.RESPONDER if role is Role.INITIATOR else Role.INITIATOR
     how = "check --listen" if other is Role.RESPONDER else "check HOST:PORT"
-    elsewhere = {name: f"shown by {how}" for name in judged(other)}
+    elsewhere = dict.fromkeys(judged(other), f"shown by {how}")
     for name, where in ELSEWHERE.items():
         elsewhere.setdefault(name, f"cannot be seen from here: {where}")
     return {name: why for name, why in elsewhere.items() if name not in ours}
@@ -71,25 +63,46 @@ async def check(
     """
     clock, transport = clock or SystemClock(), transport or TcpTransport()
     role = Role.RESPONDER if listens else Role.INITIATOR
-    report = await _dial(address, seed, patience, clock, transport)
+    if listens:
+        kit = listener.Listening(clock, seed, patience)
+        await _listen(kit, address, transport, as_json=as_json, write=write)
+        report = kit.report
+    else:
+        report = await _dial(dialler.Dialling(clock, seed, patience), address, transport)
     lines = report.lines(judged(role), not_judged(role))
     _write(lines, as_json=as_json, write=write)
     return 1 if any(line.outcome is Outcome.FAILED for line in lines) else 0
 
 
-async def _dial(
-    address: str, seed: str, patience: float, clock: Clock, transport: Transport
-) -> Report:
-    kit = dialler.Dialling(clock, seed, patience)
+async def _dial(kit: dialler.Dialling, address: str, transport: Transport) -> Report:
     kit.aim(transport, address)
     (await transport.dial(address)).abort()  # UnreachableError says why
     await dialler.run(kit)
     return kit.report
 
 
+async def _listen(
+    kit: listener.Listening, address: str, transport: Transport, *, as_json: bool, write: Write
+) -> None:
+    kit.prepare()
+    bound = await transport.listen(address, kit.accept)
+    try:
+        where, link = bound.addresses[0], kit.host.link(bound.addresses[0])
+        if as_json:
+            write(json.dumps({"listening": where, "peer_id": kit.host.peer_id, "link": link}))
+        else:
+            write(f"listening on {where} as {kit.host.peer_id}")
+            write(f"link {link}")
+        await listener.run(kit)
+    finally:
+        await bound.aclose()
+
+
 def _write(lines: list[Line], *, as_json: bool, write: Write) -> None:
     for line in lines:
         write(line.as_json() if as_json else line.as_text())
-    write(summary(lines))
-
-
+    counts = {outcome: sum(line.outcome is outcome for line in lines) for outcome in Outcome}
+    if as_json:
+        write(json.dumps({str(outcome): count for outcome, count in counts.items()}))
+    else:
+        write(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))

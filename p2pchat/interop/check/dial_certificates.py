@@ -1,57 +1,28 @@
-"""Payloads and certificates of an initiator that must not be believed (protocol.md §3.3, §5.3, §5.4).
+"""Payloads and certificates of an initiator that must not be believed (protocol.md §3.3, §5.4).
 
 They come in a message 3 that authenticates, so that the refusal has to come as a CLOSE (R-5.4.6).
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Final
 
-from p2pchat.crypto import ed25519
 from p2pchat.errors import ErrorCode
-from p2pchat.identity.certificate import CERTIFICATE_LABEL
 from p2pchat.interop.check.dialler import Dialling
-from p2pchat.interop.check.halves import payload
 from p2pchat.interop.check.kit import set_up
 from p2pchat.interop.check.registry import Role, check
 from p2pchat.interop.check.report import FailedError, NotReachedError
+from p2pchat.interop.forging import DAY_MS, GROUP_ORDER, NEUTRAL, certificate, payload
 from p2pchat.interop.personas import Persona
 from p2pchat.session.codec import encode_map
 from p2pchat.session.frames import pad_payload
 
 INVALID: Final = ErrorCode.CERTIFICATE_INVALID
 VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION
-DAY_MS: Final = 24 * 3_600_000
-GROUP_ORDER: Final = 2**252 + 27742317777372353535851937790883648493
-NEUTRAL: Final = b"\x01" + bytes(31)
-"""The encoding of Ed25519's neutral element: a public key of order 1."""
-
-
-def certificate(
-    who: Persona,
-    *,
-    static: bytes | None = None,
-    form: int = 1,
-    generation: int = 1,
-    not_before_ms: int,
-    not_after_ms: int,
-) -> bytes:
-    """Sign whatever it is asked to."""
-    body = struct.pack(
-        ">B32s32sIQQ",
-        form,
-        who.identity.public,
-        who.static.public if static is None else static,
-        generation,
-        not_before_ms,
-        not_after_ms,
-    )
-    return body + ed25519.sign(who.identity.seed, CERTIFICATE_LABEL + body)
 
 
 async def present(kit: Dialling, who: Persona, content: bytes, *codes: ErrorCode) -> None:
-    """Send ``content`` as the payload of message 3, and require a CLOSE with one of the codes."""
+    """Send ``content`` as the payload of message 3 and require a CLOSE with one of the codes."""
     async with kit.knock(who) as knock:
         with set_up("message 2"):
             knock.wire.send(knock.opening())
@@ -69,13 +40,14 @@ async def present(kit: Dialling, who: Persona, content: bytes, *codes: ErrorCode
 
 
 def valid(kit: Dialling, **changes: Any) -> dict[str, Any]:
+    """Return the arguments of a certificate that is valid now."""
     now_ms = kit.clock.wall_ms()
     return {"not_before_ms": now_ms - DAY_MS, "not_after_ms": now_ms + DAY_MS} | changes
 
 
 @check(Role.INITIATOR, "R-5.4.1", "R-3.3.2", "R-5.4.6")
 async def a_wrong_signature(kit: Dialling) -> None:
-    """One bit of the certificate's signature, or of what it signs, is flipped: CERTIFICATE_INVALID."""
+    """A flipped bit in the certificate's signature or in what it signs: CERTIFICATE_INVALID."""
     who = kit.persona("kit-flipped")
     good = certificate(who, **valid(kit))
     for place in (68, 84, 148):
@@ -89,9 +61,8 @@ async def signatures_that_lax_libraries_take(kit: Dialling) -> None:
     who = kit.persona("kit-malleable")
     good = certificate(who, **valid(kit))
     scalar = int.from_bytes(good[117:], "little") + GROUP_ORDER
-    if scalar < 2**256:
-        other = good[:117] + scalar.to_bytes(32, "little")
-        await present(kit, who, payload(cert=other), INVALID)
+    other = good[:117] + scalar.to_bytes(32, "little")
+    await present(kit, who, payload(cert=other), INVALID)
     # With the neutral element as key and as R, S = 0 satisfies the equation for any message.
     small = good[:1] + NEUTRAL + good[33:85] + NEUTRAL + bytes(32)
     await present(kit, who, payload(cert=small), INVALID)
@@ -112,7 +83,7 @@ async def a_term_that_ends_before_it_begins(kit: Dialling) -> None:
     """not-after before not-before: CERTIFICATE_INVALID, though both lie within the skew."""
     who = kit.persona("kit-backward")
     now_ms = kit.clock.wall_ms()
-    term = {"not_before_ms": now_ms + DAY_MS, "not_after_ms": now_ms - DAY_MS}
+    term: dict[str, Any] = {"not_before_ms": now_ms + DAY_MS, "not_after_ms": now_ms - DAY_MS}
     await present(kit, who, payload(cert=certificate(who, **term)), INVALID)
 
 
@@ -122,10 +93,16 @@ async def certificates_out_of_term(kit: Dialling) -> None:
     who = kit.persona("kit-untimely")
     now_ms = kit.clock.wall_ms()
     for start, end in ((-98, -8), (8, 98)):
-        term = {"not_before_ms": now_ms + start * DAY_MS, "not_after_ms": now_ms + end * DAY_MS}
+        term: dict[str, Any] = {
+            "not_before_ms": now_ms + start * DAY_MS,
+            "not_after_ms": now_ms + end * DAY_MS,
+        }
         await present(kit, who, payload(cert=certificate(who, **term)), INVALID)
     for start, end in ((-96, -6), (6, 96)):
-        term = {"not_before_ms": now_ms + start * DAY_MS, "not_after_ms": now_ms + end * DAY_MS}
+        term = {
+            "not_before_ms": now_ms + start * DAY_MS,
+            "not_after_ms": now_ms + end * DAY_MS,
+        }
         async with kit.knock() as knock:
             knock.wire.send(knock.opening())
             with set_up("message 2"):

@@ -1,4 +1,4 @@
-"""What an honest initiator meets: handshake, greeting, conversation, resumption (protocol.md §5, §8).
+"""What an honest initiator meets: handshake, conversation, resumption (protocol.md §5 to §8).
 
 These run first and in order: they learn the other side's static key, whether it accepts our
 personas and whether it echoes; later checks build on that.
@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Final
 
 from p2pchat.errors import ErrorCode
-from p2pchat.interop.check.dial_certificates import INVALID, certificate, present, valid
+from p2pchat.interop.check.dial_certificates import INVALID, present, valid
 from p2pchat.interop.check.dialler import FRIEND, Dialling
 from p2pchat.interop.check.dialogue import Dialogue
-from p2pchat.interop.check.halves import payload
 from p2pchat.interop.check.kit import set_up
 from p2pchat.interop.check.registry import Role, check
 from p2pchat.interop.check.report import FailedError, NotReachedError
+from p2pchat.interop.forging import certificate, payload
 from p2pchat.session import delivery
 from p2pchat.session.frames import ClearKind, Kind, encode_clear
 from p2pchat.session.messages import encode_message
@@ -72,7 +72,7 @@ async def a_new_session(kit: Dialling) -> None:
 
 @check(Role.INITIATOR, "R-8.4.2", "R-8.4.3", "R-8.5.2", story="first")
 async def resumption(kit: Dialling) -> None:
-    """The stored session goes on; an envelope that comes twice is ignored and acknowledged again."""
+    """The stored session goes on; an envelope that comes twice is ignored, and acknowledged."""
     async with kit.knock(FRIEND) as knock:
         with set_up("the handshake"):
             talk = await knock.through()

@@ -5,7 +5,7 @@ Each of these leaves a broken session behind, so each has a persona of its own.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from p2pchat.session.codec import encode_map
 from p2pchat.session.frames import BODY_MAX_BYTES, Kind
 from p2pchat.session.messages import encode_message
 
+Change = Callable[[bytes], bytes]
 VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION
 BROKEN: Final = ErrorCode.SESSION_BROKEN
 
@@ -33,7 +34,7 @@ async def fresh(kit: Dialling, what: str) -> AsyncIterator[Dialogue]:
         yield dialogue
 
 
-# --- Envelopes ----------------------------------------------------------------------------------------
+# --- Envelopes ------------------------------------------------------------------------------------
 
 
 @check(Role.INITIATOR, "R-8.5.6", "R-6.4.3")
@@ -53,7 +54,12 @@ async def a_forged_envelope(kit: Dialling) -> None:
 @check(Role.INITIATOR, "R-6.3.4", "R-8.5.6")
 async def envelopes_out_of_form(kit: Dialling) -> None:
     """An envelope of another version, or too short: SESSION_BROKEN."""
-    for change in (lambda e: b"\x02" + e[1:], lambda e: e[:1269], lambda e: e[:20]):
+    changes: tuple[Change, ...] = (
+        lambda e: b"\x02" + e[1:],
+        lambda e: e[:1269],
+        lambda e: e[:20],
+    )
+    for change in changes:
         async with fresh(kit, "misshapen-envelope") as dialogue:
             envelope = dialogue.seal(b"")
             bad = change(envelope.envelope)
@@ -144,7 +150,7 @@ async def frames_out_of_place(kit: Dialling) -> None:
             await dialogue.talk.refused(dialogue.talk.pack(kind, body), VIOLATION)
 
 
-# --- Acknowledgements -------------------------------------------------------------------------------
+# --- Acknowledgements -----------------------------------------------------------------------------
 
 
 @check(Role.INITIATOR, "R-8.5.5")
@@ -192,7 +198,7 @@ async def a_full_window(kit: Dialling) -> None:
         await dialogue.echo(f"{total - 1}", within=20.0)
 
 
-# --- Messages ---------------------------------------------------------------------------------------
+# --- Messages -------------------------------------------------------------------------------------
 
 
 @check(Role.INITIATOR, "R-8.5.4")

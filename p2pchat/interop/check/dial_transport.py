@@ -11,7 +11,8 @@ from p2pchat.interop.check.dialler import Dialling
 from p2pchat.interop.check.dialogue import Dialogue
 from p2pchat.interop.check.registry import Role, check
 from p2pchat.interop.check.report import FailedError
-from p2pchat.interop.check.talk import Talk, plaintext
+from p2pchat.interop.check.talk import Talk
+from p2pchat.interop.forging import plaintext
 from p2pchat.session.frames import Kind
 from p2pchat.session.greeting import decode_greeting
 from p2pchat.session.negotiation import OUR_OFFER, XX_HFS, encode_preamble
@@ -128,7 +129,7 @@ async def unknown_optional_kinds(kit: Dialling) -> None:
 
 @check(Role.INITIATOR, "R-7.4.2")
 async def pings(kit: Dialling) -> None:
-    """A PING gets a PONG with its 8 B; of three at once the last one gets it; a PONG gets nothing."""
+    """A PING gets a PONG with its 8 B, of three at least the last; a PONG gets nothing."""
     async with kit.talk() as talk:
         await talk.alive()
         tokens = [kit.rng(8) for _ in range(3)]
@@ -201,7 +202,7 @@ async def our_close(kit: Dialling) -> None:
             raise FailedError("it does not end a connection that was closed")
 
 
-# --- Slow ones: they wait side by side -----------------------------------------------------------
+# --- Slow ones: they wait side by side ------------------------------------------------------------
 
 
 async def _ends_in_time(kit: Dialling, first: bytes, *, drip: bytes = b"") -> None:

@@ -13,9 +13,9 @@ from typing import Final
 
 from p2pchat.errors import P2PChatError, TransportError
 from p2pchat.interop.check.dialogue import Dialogue
-from p2pchat.interop.check.halves import Knock
 from p2pchat.interop.check.kit import Kit, set_up
-from p2pchat.interop.check.registry import CHECKS, Check, Role
+from p2pchat.interop.check.knock import Knock
+from p2pchat.interop.check.registry import Check, Role, checks_of
 from p2pchat.interop.check.report import FailedError, NotReachedError
 from p2pchat.interop.check.talk import Talk
 from p2pchat.interop.check.wire import EndedError, Wire
@@ -107,7 +107,7 @@ class Dialling(Kit):
 async def run(kit: Dialling) -> None:
     """Do all checks of the initiator's role."""
     stories: dict[str, list[Check]] = {}
-    for number, check in enumerate(one for one in CHECKS if one.role is Role.INITIATOR):
+    for number, check in enumerate(checks_of(Role.INITIATOR)):
         stories.setdefault(check.story or str(number), []).append(check)
     busy = asyncio.Semaphore(AT_ONCE)
 

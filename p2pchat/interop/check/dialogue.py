@@ -1,4 +1,4 @@
-"""An honest conversation in the transport phase: greet, agree, send and take envelopes (§8.3 to §8.5).
+"""An honest conversation: greet, agree, send and take envelopes (protocol.md §8.3 to §8.5).
 
 Keeps the session as a store would, in the kit, by persona. Whether it acknowledges is the check's
 choice; everything that comes is held to the rules.
@@ -183,9 +183,7 @@ class Dialogue:
         self.talk.send(*self.frames(envelope.index, envelope.envelope))
         return envelope.index
 
-    async def until(
-        self, done: Callable[[], bool], what: str, *, within: float = ANSWER_S
-    ) -> None:
+    async def until(self, done: Callable[[], bool], what: str, *, within: float = ANSWER_S) -> None:
         """Take what comes until something is so.
 
         Raises:
@@ -207,7 +205,8 @@ class Dialogue:
     async def echo(self, body: str, *, within: float = ANSWER_S) -> None:
         """Wait for a text."""
         await self.until(
-            lambda: any(text.body == body for text in self.texts), f"the echo of {body!r}",
+            lambda: any(text.body == body for text in self.texts),
+            f"the echo of {body!r}",
             within=within,
         )
 

@@ -95,7 +95,7 @@ class LaxHandshake:
         return rest
 
     def _mix(self, token: Token) -> None:
-        first, second = token.value
+        first, second = token.value[0], token.value[1]
         mine, theirs = (first, second) if self._initiator else (second, first)
         pair = self.e if mine == "e" else self.s
         self.symmetric.mix_key(_dh(pair, self.re if theirs == "e" else self.rs))

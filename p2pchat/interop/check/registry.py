@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from importlib import import_module
 from typing import Any, Final
 
 
@@ -49,8 +50,23 @@ class Check:
     seconds: float
 
 
-CHECKS: Final[list[Check]] = []
-"""In the order in which they are defined."""
+_MODULES: Final = (
+    *("dial_first", "dial_clear", "dial_handshake", "dial_certificates", "dial_transport"),
+    *("dial_greeting", "dial_session", "answer_first", "answer_frames", "answer_bad"),
+)
+"""Where the checks are; within a role and a story they run in this order."""
+_CHECKS: Final[list[Check]] = []
+
+
+def checks_of(role: Role) -> list[Check]:
+    """Return a role's checks, in the order in which they run."""
+    # By name, since these modules import the decorator from here.
+    places = {
+        import_module(f"p2pchat.interop.check.{name}").__name__: place
+        for place, name in enumerate(_MODULES)
+    }
+    ours = [check for check in _CHECKS if check.role is role]
+    return sorted(ours, key=lambda check: places[check.run.__module__])
 
 
 def check(
@@ -61,7 +77,7 @@ def check(
     def register(run: Run) -> Run:
         name = getattr(run, "__name__", "?")
         how = (run.__doc__ or "").strip().splitlines()[0]
-        CHECKS.append(Check(name, role, requirements, how, run, story, seconds))
+        _CHECKS.append(Check(name, role, requirements, how, run, story, seconds))
         return run
 
     return register
@@ -74,7 +90,6 @@ def seen_by_the_way(role: Role) -> dict[str, str]:
 
 _BY_THE_WAY: Final = {
     "R-5.1.1": "whole handshakes complete",
-    "R-5.1.2": "lengths of classical handshake messages",
     "R-5.1.4": "frames in both directions open under counted nonces",
     "R-5.1.7": "no ephemeral key is ever seen twice",
     "R-5.1.10": "no suite is offered that version 1.0 does not have",

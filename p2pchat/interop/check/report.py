@@ -101,9 +101,3 @@ class Report:
             return Line(name, Outcome.PASSED, "")
         why = self.obstacles.get(name) or elsewhere.get(name) or "the run ended before its turn"
         return Line(name, Outcome.NOT_REACHED, why)
-
-
-def summary(lines: Iterable[Line]) -> str:
-    """Return the last line of a report."""
-    outcomes = [line.outcome for line in lines]
-    return ", ".join(f"{outcomes.count(outcome)} {outcome}" for outcome in Outcome)

@@ -15,6 +15,7 @@ from p2pchat.errors import CryptoError, ErrorCode, ProtocolError
 from p2pchat.interop.check.kit import Kit
 from p2pchat.interop.check.report import FailedError
 from p2pchat.interop.check.wire import ANSWER_S, SILENCE_S, EndedError, Verdict, Wire, code_name
+from p2pchat.interop.forging import plaintext
 from p2pchat.noise.symmetric import CipherState
 from p2pchat.session.delivery import SessionSeed
 from p2pchat.session.frames import ClearKind, Kind, decode_inner, encode_frame, encode_inner
@@ -40,13 +41,6 @@ class Keys:
     seed: SessionSeed
     ratchet_pair: KeyPair | None
     ratchet_key: bytes | None
-
-
-def plaintext(kind: int, body: bytes = b"", *, size: int = 0, padding: int = 0) -> bytes:
-    """Return a frame's plaintext, of another ``size`` or with other ``padding`` if asked."""
-    packed = bytes([kind]) + len(body).to_bytes(2, "big") + body
-    bucket = size or next(bucket for bucket in PADDING_BUCKETS if len(packed) <= bucket)
-    return packed.ljust(bucket, bytes([padding]))
 
 
 class Talk:
