@@ -95,6 +95,7 @@ class ScriptedPeer:
 
     connection_type: type[Connection] = Connection
     """Tests put a misbehaving one in its place."""
+    redial_s = REDIAL_S
 
     def __init__(self, who: Persona, *, clock: Clock, rng: Rng, say: Say) -> None:
         self.who = who
@@ -123,7 +124,7 @@ class ScriptedPeer:
                 self.tell("unreachable", reason=str(error))
             else:
                 await self.serve(stream, initiator=True, expected=expected)
-            await asyncio.sleep(REDIAL_S)
+            await asyncio.sleep(self.redial_s)
 
     async def serve(
         self, stream: Stream, *, initiator: bool, expected: bytes | None = None

@@ -8,7 +8,7 @@ from typing import Final
 
 from p2pchat.interop.check import dialler, listener
 from p2pchat.interop.check.registry import Role, checks_of, seen_by_the_way
-from p2pchat.interop.check.report import Line, Outcome, Report
+from p2pchat.interop.check.report import Line, Outcome
 from p2pchat.interop.check.requirements import ELSEWHERE
 from p2pchat.node.clock import Clock, SystemClock
 from p2pchat.transport.base import Transport
@@ -52,8 +52,22 @@ async def check(
     write: Write,
     clock: Clock | None = None,
     transport: Transport | None = None,
+    pace: float = dialler.PACE_S,
+    only: frozenset[str] = frozenset(),
 ) -> int:
-    """Run all checks of one role and write a line for each requirement.
+    """Run the checks of one role and write a line for each requirement.
+
+    Args:
+        address: Of the other side, or where it will dial.
+        listens: We are the responder.
+        seed: All our keys follow from it.
+        patience: What takes longer (seconds) is left out.
+        as_json: One object a line.
+        write: Takes a line.
+        clock: The system's by default.
+        transport: TCP by default.
+        pace: Seconds between two connections that we make.
+        only: Requirements; all by default.
 
     Returns:
         0, or 1 if any requirement failed.
@@ -64,21 +78,18 @@ async def check(
     clock, transport = clock or SystemClock(), transport or TcpTransport()
     role = Role.RESPONDER if listens else Role.INITIATOR
     if listens:
-        kit = listener.Listening(clock, seed, patience)
+        kit = listener.Listening(clock, seed, patience, only)
         await _listen(kit, address, transport, as_json=as_json, write=write)
         report = kit.report
     else:
-        report = await _dial(dialler.Dialling(clock, seed, patience), address, transport)
+        caller = dialler.Dialling(clock, seed, patience, only)
+        caller.aim(transport, address, pace=pace)
+        (await transport.dial(address)).abort()  # UnreachableError says why
+        await dialler.run(caller)
+        report = caller.report
     lines = report.lines(judged(role), not_judged(role))
     _write(lines, as_json=as_json, write=write)
     return 1 if any(line.outcome is Outcome.FAILED for line in lines) else 0
-
-
-async def _dial(kit: dialler.Dialling, address: str, transport: Transport) -> Report:
-    kit.aim(transport, address)
-    (await transport.dial(address)).abort()  # UnreachableError says why
-    await dialler.run(kit)
-    return kit.report
 
 
 async def _listen(

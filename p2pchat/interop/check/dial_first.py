@@ -191,8 +191,10 @@ async def less_than_hybrid(kit: Dialling) -> None:
         knock.wire.send(knock.opening())
         with set_up("a classical handshake"):
             await knock.answered()
-        knock.wire.send(knock.message_3())
-        (await knock.talk().verdict()).require(ErrorCode.DOWNGRADE_DETECTED)
+        last = knock.message_3()
+        talk, probe = knock.talk(), kit.rng(8)
+        talk.send(last, talk.pack(Kind.PING, probe))
+        (await talk.verdict(probe=probe)).require(ErrorCode.DOWNGRADE_DETECTED)
 
 
 @check(Role.INITIATOR, "R-3.3.5", story="first")

@@ -174,8 +174,9 @@ async def one_key_for_too_long(kit: Dialling) -> None:
         while (answer := await talk.receive()) != (Kind.PONG, token):
             if answer is None or answer[0] == Kind.CLOSE:
                 raise FailedError("it does not take 2048 frames under one key")
-        talk.send(talk.seal(frame))
-        (await talk.verdict()).require(ErrorCode.LIMIT_EXCEEDED)
+        probe = kit.rng(8)
+        talk.send(talk.seal(frame), talk.seal(plaintext(Kind.PING, probe)))
+        (await talk.verdict(probe=probe)).require(ErrorCode.LIMIT_EXCEEDED)
 
 
 @check(Role.INITIATOR, "R-7.6.1")

@@ -29,6 +29,8 @@ PACE_S: Final = 0.07
 """Between two connections: below the 20 handshakes a second that §11 allows one address."""
 TOTAL_S: Final = 58.0
 """A run is over after this time, whatever the other side does."""
+GROUND: Final = frozenset({"a_first_contact", "a_new_session", "an_echo"})
+"""What other checks build on; done even if only others are asked for."""
 FRIEND: Final = "kit-friend"
 """Who converses."""
 
@@ -38,10 +40,11 @@ class Dialling(Kit):
 
     transport: Transport
     address: str
+    pace: float
 
-    def aim(self, transport: Transport, address: str) -> None:
-        """Say where to connect."""
-        self.transport, self.address = transport, address
+    def aim(self, transport: Transport, address: str, *, pace: float = PACE_S) -> None:
+        """Say where to connect, and how many seconds to leave between two connections."""
+        self.transport, self.address, self.pace = transport, address, pace
         self._gate = asyncio.Lock()
         self._strangers = 0
 
@@ -49,7 +52,7 @@ class Dialling(Kit):
     async def wire(self) -> AsyncIterator[Wire]:
         """Connect; the connection ends with the block."""
         async with self._gate:
-            await asyncio.sleep(PACE_S)
+            await asyncio.sleep(self.pace)
             try:
                 stream = await self.transport.dial(self.address)
             except TransportError as error:
@@ -108,6 +111,8 @@ async def run(kit: Dialling) -> None:
     """Do all checks of the initiator's role."""
     stories: dict[str, list[Check]] = {}
     for number, check in enumerate(checks_of(Role.INITIATOR)):
+        if not kit.wants(check.requirements) and check.name not in GROUND:
+            continue
         stories.setdefault(check.story or str(number), []).append(check)
     busy = asyncio.Semaphore(AT_ONCE)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,6 +41,7 @@ class Kit:
         clock: Of the shell.
         seed: All our keys follow from it.
         patience: A check that has to wait longer (seconds) is left out.
+        only: If given, the requirements whose checks are done; and what those build on.
         sessions: What each persona's store would hold of its session.
         first_messages: IK messages that were answered, to be replayed.
     """
@@ -48,11 +49,16 @@ class Kit:
     clock: Clock
     seed: str
     patience: float
+    only: frozenset[str] = frozenset()
     report: Report = field(default_factory=Report)
     target: Target = field(default_factory=Target)
     sessions: dict[str, SessionState] = field(default_factory=dict)
     _seen: dict[str, set[bytes]] = field(default_factory=dict)
     _drawn: int = 0
+
+    def wants(self, requirements: Iterable[str]) -> bool:
+        """Tell whether a check of these requirements is asked for."""
+        return not self.only or not self.only.isdisjoint(requirements)
 
     def persona(self, name: str) -> Persona:
         """Return the person of that name; the same in every run with this seed."""
