@@ -108,7 +108,8 @@ class ScriptedPeer:
 
     def tell(self, event: str, **details: Any) -> None:
         """Print an event as one line of JSON."""
-        self._say(json.dumps({"event": event, **details}, ensure_ascii=False))
+        # Escaped: what a peer says must not run in the terminal that shows this.
+        self._say(json.dumps({"event": event, **details}))
 
     def announce(self, address: str, role: str) -> None:
         """Print who and where we are."""

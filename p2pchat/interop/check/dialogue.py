@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from p2pchat.constants import GREETING_MAX_BYTES
+from p2pchat.constants import ENVELOPE_MAX_BYTES, GREETING_MAX_BYTES
 from p2pchat.crypto.secret import Rng
 from p2pchat.errors import CryptoError, ErrorCode, ProtocolError
 from p2pchat.interop.check.kit import Kit
@@ -234,6 +234,8 @@ class Dialogue:
                 self._acknowledged(body)
             case Kind.RATCHET_PART:
                 self._parts.append(body)
+                if sum(map(len, self._parts)) > ENVELOPE_MAX_BYTES:
+                    raise FailedError("the parts of an envelope of theirs exceed its limit")
             case Kind.RATCHET:
                 whole = b"".join((*self._parts, body))
                 self._parts.clear()

@@ -7,8 +7,8 @@ is otherwise not reached: nothing is concluded from what could not be tried.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
 
@@ -35,23 +35,27 @@ def sort_key(requirement: str) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One requirement's result; ``detail`` says what went wrong, or why it was not reached."""
+    """One requirement's result.
+
+    Attributes:
+        requirement: Its id.
+        outcome: What came of it.
+        detail: What went wrong, or why it was not reached.
+        how: In what way this run judges it; empty if it does not.
+    """
 
     requirement: str
     outcome: Outcome
     detail: str
+    how: str
 
     def as_text(self) -> str:
         """Return the line for people."""
-        detail = f"  {self.detail}" if self.detail else ""
-        return f"{self.outcome:<11}  {self.requirement:<9}{detail}"
+        return f"{self.outcome:<11}  {self.requirement:<9} {self.detail}".rstrip()
 
     def as_json(self) -> str:
         """Return the line for programs."""
-        return json.dumps(
-            {"requirement": self.requirement, "outcome": self.outcome, "detail": self.detail},
-            ensure_ascii=False,
-        )
+        return json.dumps(asdict(self))
 
 
 @dataclass(slots=True)
@@ -84,20 +88,23 @@ class Report:
         for requirement in requirements:
             self.obstacles.setdefault(requirement, why)
 
-    def lines(self, expected: Iterable[str], elsewhere: dict[str, str]) -> list[Line]:
-        """Return one line for each requirement that is expected, known or was met.
+    def lines(self, judged: Mapping[str, str], elsewhere: Mapping[str, str]) -> list[Line]:
+        """Return one line for each requirement.
 
         Args:
-            expected: What the checks of this run could have judged.
-            elsewhere: What cannot be judged from outside, and where it is shown instead.
+            judged: What the checks of this run could judge, and how.
+            elsewhere: What they could not, and where it is shown instead.
         """
-        known = {*expected, *elsewhere, *self.passed, *self.problems}
-        return [self._line(name, elsewhere) for name in sorted(known, key=sort_key)]
+        known = {*judged, *elsewhere, *self.passed, *self.problems}
+        return [
+            Line(name, *self._outcome(name, elsewhere), judged.get(name, ""))
+            for name in sorted(known, key=sort_key)
+        ]
 
-    def _line(self, name: str, elsewhere: dict[str, str]) -> Line:
+    def _outcome(self, name: str, elsewhere: Mapping[str, str]) -> tuple[Outcome, str]:
         if name in self.problems:
-            return Line(name, Outcome.FAILED, "; ".join(self.problems[name]))
+            return Outcome.FAILED, "; ".join(self.problems[name])
         if name in self.passed:
-            return Line(name, Outcome.PASSED, "")
+            return Outcome.PASSED, ""
         why = self.obstacles.get(name) or elsewhere.get(name) or "the run ended before its turn"
-        return Line(name, Outcome.NOT_REACHED, why)
+        return Outcome.NOT_REACHED, why
