@@ -15,7 +15,7 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from p2pchat.constants import KEEPALIVE_TIMEOUT_S
+from p2pchat.constants import CONNECTION_LIFETIME_S, KEEPALIVE_TIMEOUT_S
 from p2pchat.errors import ErrorCode, LocalProtocolError, StoreError
 from p2pchat.node.clock import Clock, Timer, deadline
 from p2pchat.node.inbox import Batch, Outcome
@@ -123,6 +123,8 @@ class Link:
         self._accept = False
         self._messages_wait = True
         self._stalled_since: float | None = None
+        # One side is enough, and who dialled can dial again.
+        self._retires_at = opening.since + CONNECTION_LIFETIME_S if opening.outbound else None
         stream.on_activity(self._signal.notify)
 
     # --- for the owner ------------------------------------------------------------------------
@@ -213,6 +215,8 @@ class Link:
         due = self._connection.next_deadline()
         if due is not None and now >= due:
             self._connection.handle_timeout(now)
+        if self._retires_at is not None and now >= self._retires_at:
+            self.close(ErrorCode.NORMAL, "a new handshake is due")
         if self._stream.writable or self._connection.is_closed:
             self._stalled_since = None
         elif self._stalled_since is None:
@@ -295,6 +299,8 @@ class Link:
         if self._stalled_since is not None:
             stalled = self._stalled_since + KEEPALIVE_TIMEOUT_S
             due = stalled if due is None else min(due, stalled)
+        if self._retires_at is not None and due is not None:
+            due = min(due, self._retires_at)
         if due is None or (self._timer is not None and self._timer_at <= due):
             # Deadlines mostly move away: an early timer costs one idle round, re-arming each time
             # would cost one timer a round.

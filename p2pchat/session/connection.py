@@ -71,6 +71,7 @@ class Connection:
         self._timers = Timers(now)
         self._incoming = FrameBuffer()
         self._ended = False
+        self._cover_interval_s = config.cover_interval_s
         self._events: deque[Event] = deque()
         self._outgoing = Outgoing()
         self._machine = Machine(State.AWAIT_MESSAGE_2 if initiator else State.AWAIT_PREAMBLE)
@@ -170,7 +171,8 @@ class Connection:
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_timeout`` is due, in the caller's monotonic seconds."""
-        return self._timers.next(self._machine.state)
+        deadline, tick = self._timers.next(self._machine.state), self._outgoing.next_tick
+        return deadline if deadline is None or tick is None else min(deadline, tick)
 
     def handle_timeout(self, now: float) -> None:
         """Act on whatever is due: a keepalive, a silent peer, a slow handshake (R-7.4.1-4)."""
@@ -298,6 +300,8 @@ class Connection:
                 _require_length(body, 0)
                 self._events.append(self._conversing.on_verdict(resume=kind is Kind.RESUME))
                 self._machine.state = following
+                if self._cover_interval_s is not None:
+                    self._outgoing.pace(self._cover_interval_s, now=self._timers.now)
             case Kind.RATCHET_PART | Kind.RATCHET:
                 self._on_ratchet(body, last=kind is Kind.RATCHET)
             case Kind.ACK:
@@ -333,7 +337,7 @@ class Connection:
 
     def _send_message(self, command: SendMessage) -> None:
         following = self._machine.allowed(Trigger.SEND)
-        self._events.append(self._conversing.send(command.message))
+        self._events.append(self._conversing.send(command.message, now=self._timers.now))
         self._machine.state = following
 
     def _on_ratchet(self, body: bytes, *, last: bool) -> None:
