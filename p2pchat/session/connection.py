@@ -120,7 +120,6 @@ class Connection:
         if self._machine.state is State.CLOSED:
             return
         if data:
-            self._timers.received()
             self._incoming.append(data)
         else:
             self._ended = True
@@ -210,8 +209,11 @@ class Connection:
             if frame is not None:
                 if self._opener is None or self._opening.takes(frame):
                     self._on_clear_frame(frame)
-                elif (opened := self._opener.open(frame)) is not None:
-                    self._on_opened(*opened)
+                else:
+                    opened = self._opener.open(frame)
+                    self._timers.received()
+                    if opened is not None:
+                        self._on_opened(*opened)
                 return True
         if self._ended:
             self._finish(
@@ -262,6 +264,7 @@ class Connection:
             self._on_frame(kind, body)
 
     def _authenticated(self, peer: Authenticated) -> None:
+        self._timers.received()
         self._conversation = Conversation(peer, self._outgoing, rng=self._rng)
         self._timers.grant()
         self._events.append(
