@@ -108,6 +108,8 @@ REKEY_INTERVAL_S: Final = 600.0
 """Or after this long, with its next frame (§7.6)."""
 REKEY_TOLERATED_FRAMES: Final = 2 * REKEY_FRAMES
 """A receiver refuses a peer that sends more under one key (§7.6)."""
+CONNECTION_LIFETIME_S: Final = 86400.0
+"""A connection is then replaced by a new one, with a full handshake (§7.6)."""
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 
