@@ -113,7 +113,7 @@ REKEY_TOLERATED_FRAMES: Final = 2 * REKEY_FRAMES
 KEM_INTERVAL_S: Final = 3600.0
 """A hybrid step is due this long after the last one, whatever was said since (§6.7)."""
 CONNECTION_LIFETIME_S: Final = 86400.0
-"""The side that dialled replaces a connection of this age by a new one (§7.6)."""
+"""A connection is then replaced by a new one, with a full handshake (§7.6)."""
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 

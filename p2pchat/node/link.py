@@ -15,7 +15,7 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from p2pchat.constants import CONNECTION_LIFETIME_S, KEEPALIVE_TIMEOUT_S
+from p2pchat.constants import KEEPALIVE_TIMEOUT_S
 from p2pchat.errors import ErrorCode, LocalProtocolError, StoreError
 from p2pchat.node.clock import Clock, Timer, deadline
 from p2pchat.node.inbox import Batch, Outcome
@@ -84,6 +84,7 @@ class Link:
         opening: Who dialled, and when.
         address: Where it leads: the address dialled, or where the peer came from.
         admitted: Done when the owner has decided; its result tells whether to go on.
+        proof: What the handshake proved, once it did.
         is_detached: Set once the link will write nothing more to the store.
         race: The same object for all attempts of one round of dialling.
         session_used: In the stored session that this link began with, the peer has said something.
@@ -107,6 +108,7 @@ class Link:
         self.peer = peer
         self.race = race
         self.admitted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.proof: PeerAuthenticated | None = None
         self.is_detached = asyncio.Event()
         self.closed: ConnectionClosed | None = None
         self.session_used = False
@@ -123,8 +125,6 @@ class Link:
         self._accept = False
         self._messages_wait = True
         self._stalled_since: float | None = None
-        # One side is enough, and who dialled can dial again.
-        self._retires_at = opening.since + CONNECTION_LIFETIME_S if opening.outbound else None
         stream.on_activity(self._signal.notify)
 
     # --- for the owner ------------------------------------------------------------------------
@@ -215,8 +215,8 @@ class Link:
         due = self._connection.next_deadline()
         if due is not None and now >= due:
             self._connection.handle_timeout(now)
-        if self._retires_at is not None and now >= self._retires_at:
-            self.close(ErrorCode.NORMAL, "a new handshake is due")
+        if self.opening.is_spent(now) and self._connection.is_open:
+            self.close(ErrorCode.NORMAL, "a day is over: new keys by a new handshake")
         if self._stream.writable or self._connection.is_closed:
             self._stalled_since = None
         elif self._stalled_since is None:
@@ -299,8 +299,6 @@ class Link:
         if self._stalled_since is not None:
             stalled = self._stalled_since + KEEPALIVE_TIMEOUT_S
             due = stalled if due is None else min(due, stalled)
-        if self._retires_at is not None and due is not None:
-            due = min(due, self._retires_at)
         if due is None or (self._timer is not None and self._timer_at <= due):
             # Deadlines mostly move away: an early timer costs one idle round, re-arming each time
             # would cost one timer a round.

@@ -230,7 +230,7 @@ async def set_generation(person: Person, contact: str, generation: int) -> None:
 
 
 async def test_an_outdated_certificate_is_refused(world: World) -> None:
-    """A static key that was rotated away comes back: whoever stole it is not let in."""
+    """R-3.3.5: a static key that was rotated away comes back: whoever stole it is not let in."""
     alice, bob = await world.two()
     await set_generation(alice, "bob", 1)
     await bob.stop()

@@ -162,7 +162,7 @@ def test_a_listener_refuses_its_own_identity_too() -> None:
     bob, copy = person("bob"), person("bob")
     copy.static = person("elsewhere").static
     pair = Pair(person("alice"), bob, dialler_config=copy.config())
-    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
+    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign,assignment,return-value]  # a dialler that does not care
     pair.a.connection._opening._authentication._certificate = bob.config().certificate
     pair.pump()
     assert closed(pair.b).code is ErrorCode.WRONG_IDENTITY
@@ -176,7 +176,7 @@ def test_our_own_static_key_in_other_hands() -> None:
     pair.pump()
     assert closed(pair.a).code is ErrorCode.CERTIFICATE_INVALID
     pair = Pair(mallory, alice, listener_config=alice.config())
-    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
+    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign,assignment,return-value]  # a dialler that does not care
     pair.a.connection._opening._authentication._certificate = alice.config().certificate
     pair.pump()
     assert closed(pair.b).code is ErrorCode.CERTIFICATE_INVALID
