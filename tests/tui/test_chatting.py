@@ -281,7 +281,7 @@ async def test_the_node_may_end_first() -> None:
     data = DataSet([contact("Bob")])
     async with terminal(data) as app:
         await app.shows("Bob")
-        data.stream.close()
+        data.stream.end()
         await app.shows("The p2pchat process that holds this profile has ended.")
         app.press("\x03")
         await app.until_ended()
