@@ -105,7 +105,7 @@ KEEPALIVE_TIMEOUT_S: Final = 45.0
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 
-# --- Implementation limits ----------------------------------------------------------------------------
+# --- Implementation limits ---------------------------------------------------------------------
 
 SEND_WINDOW: Final = 256
 """Envelopes sent and not acknowledged; bounds memory and what a reconnect sends again."""
