@@ -158,7 +158,7 @@ def test_our_own_static_key_in_other_hands() -> None:
     ids=["another static key", "expired", "not yet valid"],
 )
 def test_a_certificate_that_does_not_hold(guilty: str, changes: dict[str, Any]) -> None:
-    """R-5.4.1, R-5.4.2: either side's; and its owner learns why, whichever side it is on."""
+    """R-5.4.1, R-5.4.2, R-5.4.6: either side's; and its owner learns why."""
     config = certified(person(guilty), **changes)
     pair = pair_of(config) if guilty == "alice" else pair_of(None, config)
     if guilty == "alice":
