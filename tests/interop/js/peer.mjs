@@ -13,9 +13,11 @@
 //   --stale-static    begin with IK to a static key that the peer does not have
 //   --send TEXT       queue a text for the first peer that authenticates (again for more)
 //   --echo            answer each text with "echo: " and the text
+//   --ask             listen: accept nobody before {"op":"accept"}
 //   --reconnect       dial again after the end of a connection
 //   --stdin           obey commands, one JSON object a line: {"op":"send","text":...},
-//                     {"op":"drop"} (no CLOSE), {"op":"close"}, {"op":"quit"}
+//                     {"op":"drop"} (no CLOSE), {"op":"close"}, {"op":"accept"},
+//                     {"op":"status"}, {"op":"quit"}
 //   --exit-after N    end after N received and delivered messages
 //   --timeout SECONDS end anyway, with status 1 if --exit-after was not reached (30)
 
@@ -42,6 +44,7 @@ const { values: options, positionals: [command, where] } = parseArgs({
     'stale-static': { type: 'boolean', default: false },
     send: { type: 'string', multiple: true, default: [] },
     echo: { type: 'boolean', default: false },
+    ask: { type: 'boolean', default: false },
     reconnect: { type: 'boolean', default: false },
     stdin: { type: 'boolean', default: false },
     'exit-after': { type: 'string' },
@@ -113,7 +116,9 @@ function attach(socket, role) {
     },
     emit: (event) => onEvent(connection, event),
   };
-  const connection = new Connection({ profile, io, offer: offerKind(), ...role });
+  const connection = new Connection({
+    profile, io, offer: offerKind(), accept: !options.ask, ...role,
+  });
   const ticker = setInterval(() => connection.tick(), 250);
   connections.add(connection);
   connection.socket = socket;
@@ -164,7 +169,14 @@ function obey({ op, text }) {
     if (connection) connection.sendText(text);
     else toSend = [...toSend, text];
   } else if (op === 'drop') connection?.socket.destroy();
-  else if (op === 'close') connection?.close(CODES.NORMAL, 'asked for');
+  else if (op === 'accept') connection?.accept();
+  else if (op === 'status') {
+    const session = connection?.contact.session;
+    report({
+      event: 'status', state: connection?.state ?? null, kem_steps: session?.ratchet.kem.steps ?? 0,
+      sent: session?.sent ?? 0, received: session?.received ?? 0,
+    });
+  } else if (op === 'close') connection?.close(CODES.NORMAL, 'asked for');
   else throw new Error(`unknown command ${op}`);
 }
 

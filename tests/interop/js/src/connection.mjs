@@ -62,11 +62,12 @@ export class Connection {
    * @param options.offer "all", "hybrid" or "classical": the suites that we offer
    * @param options.expected identity of the contact that was dialled, if known
    * @param options.suite name of the suite to begin with (initiator), instead of the best one
+   * @param options.accept whether we accept any peer at once; otherwise `accept()` does it later
    * @param options.staleStatic a static key to use for IK in place of the certificate's (for tests)
    */
   constructor({
     initiator, profile, io, offer = 'all', expected = null, suite = null, staleStatic = null,
-    now = Date.now,
+    accept = true, now = Date.now,
   }) {
     Object.assign(this, { initiator, profile, io, expected, staleStatic, now });
     this.forcedSuite = suite;
@@ -78,6 +79,8 @@ export class Connection {
     this.sentAt = this.startedAt;
     this.receivedAt = this.startedAt;
     this.contact = null;
+    this.accepted = accept || initiator; // R-8.3.2
+    this.peerAccepted = false;
     this.parts = [];
     this.partsLength = 0;
   }
@@ -127,6 +130,14 @@ export class Connection {
     const sealed = sealWaiting(this.contact);
     this.profile.save(); // before anything is sent (R-8.2.1)
     for (const entry of sealed) this.#sendEnvelope(entry);
+  }
+
+  /** Accepts a peer that was greeted without it (R-8.3.4). */
+  accept() {
+    if (this.accepted || !this.contact || this.state === 'CLOSED') return;
+    this.accepted = true;
+    this.#sendHello();
+    this.#syncIfAccepted();
   }
 
   /** Ends the connection with a code (R-7.5.1). */
@@ -414,9 +425,13 @@ export class Connection {
       hybrid: contact.hybrid, role: this.initiator ? 'initiator' : 'responder',
     });
     if (this.state !== 'GREETING') return; // closed by whoever listened
-    this.#sendFrame(KINDS.HELLO, writeHello({
-      name: this.profile.name, session: helloSession(contact.session),
-    }));
+    this.#sendHello();
+  }
+
+  #sendHello() {
+    this.#sendFrame(KINDS.HELLO, this.accepted
+      ? writeHello({ name: this.profile.name, session: helloSession(this.contact.session) })
+      : encode({ accepted: false })); // R-8.3.1
   }
 
   // ------------------------------------------------------------------ frames
@@ -446,10 +461,9 @@ export class Connection {
   #hello(body) {
     const hello = parseHello(body);
     if (this.state === 'PENDING') {
-      if (!hello.accepted || this.secondHello) {
+      if (!hello.accepted || this.peerAccepted) {
         throw new Refusal('PROTOCOL_VIOLATION', 'a further HELLO that changes nothing');
       }
-      this.secondHello = true;
     } else if (this.state !== 'GREETING') {
       throw new Refusal('PROTOCOL_VIOLATION', `HELLO in ${this.state}`);
     }
@@ -458,9 +472,15 @@ export class Connection {
       event: 'greeted', accepted: hello.accepted, name: hello.name ?? null,
       note: hello.note ?? null,
     });
-    if (!hello.accepted) return;
-    this.resumes = fits(this.contact.session, hello.session);
+    this.peerAccepted = hello.accepted;
     this.theirs = hello.session;
+    this.#syncIfAccepted();
+  }
+
+  /** R-8.4.1, R-8.4.2. */
+  #syncIfAccepted() {
+    if (!this.accepted || !this.peerAccepted || this.state !== 'PENDING') return;
+    this.resumes = fits(this.contact.session, this.theirs);
     this.stageAt = this.now();
     this.state = 'SYNCING';
     this.#sendFrame(this.resumes ? KINDS.RESUME : KINDS.RESET, EMPTY);
