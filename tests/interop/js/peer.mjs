@@ -12,7 +12,7 @@
 //   --offer WHICH     all, hybrid or classical, whatever --suite says
 //   --stale-static    begin with IK to a static key that the peer does not have
 //   --send TEXT       queue a text for the first peer that authenticates (again for more)
-//   --echo            answer each text with "echo: " and the text
+//   --echo            answer each text with "echo: " and the text, if that is short enough
 //   --ask             listen: accept nobody before {"op":"accept"}
 //   --reconnect       dial again after the end of a connection
 //   --stdin           obey commands, one JSON object a line: {"op":"send","text":...},
@@ -26,8 +26,8 @@ import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 import { equal } from './src/bytes.mjs';
 import { Connection } from './src/connection.mjs';
-import { CODES } from './src/errors.mjs';
-import { parsePeerId } from './src/identity.mjs';
+import { CODES, LIMITS } from './src/errors.mjs';
+import { parsePeerId, safetyNumber } from './src/identity.mjs';
 import { SUITES, isHybrid } from './src/negotiation.mjs';
 import { dhKeyPair } from './src/primitives.mjs';
 import { Profile } from './src/profile.mjs';
@@ -97,7 +97,10 @@ function onEvent(connection, event) {
     toSend = [];
     for (const text of texts) connection.sendText(text);
   } else if (event.event === 'received') {
-    if (options.echo && event.text !== null) connection.sendText(`echo: ${event.text}`);
+    const answer = `echo: ${event.text}`;
+    if (options.echo && event.text !== null && Buffer.byteLength(answer) <= LIMITS.textBytes) {
+      connection.sendText(answer);
+    }
     count();
   } else if (event.event === 'delivered') {
     count();
@@ -175,6 +178,7 @@ function obey({ op, text }) {
     report({
       event: 'status', state: connection?.state ?? null, kem_steps: session?.ratchet.kem.steps ?? 0,
       sent: session?.sent ?? 0, received: session?.received ?? 0,
+      safety_number: connection ? safetyNumber(profile.identity, connection.contact.identity) : null,
     });
   } else if (op === 'close') connection?.close(CODES.NORMAL, 'asked for');
   else throw new Error(`unknown command ${op}`);

@@ -2,6 +2,10 @@
 //
 // Bytes of the peer go into `receive`; bytes for the peer come out of `io.write`, and `io.end` ends
 // the stream. `io.emit` tells what happened. `tick` is called now and then for time limits.
+//
+// Each call from outside is one unit: what it changed is stored first, in one write of the profile,
+// then its bytes leave, then its events are told. So no envelope leaves before the ratchet's state is
+// stored (R-8.2.1), and no acknowledgement before the message (R-8.2.2).
 
 import { EMPTY, concat, equal, isZero, readU16, readU64, u16, u64, u8 } from './bytes.mjs';
 import { CODES, LIMITS, Refusal, codeName } from './errors.mjs';
@@ -83,12 +87,51 @@ export class Connection {
     this.peerAccepted = false;
     this.parts = [];
     this.partsLength = 0;
+    this.depth = 0;
+    this.changed = false;
+    this.output = [];
+    this.events = [];
+    this.ended = false;
+  }
+
+  /** Runs `body` as one unit. */
+  #unit(body) {
+    this.depth += 1;
+    let result;
+    try {
+      result = body();
+    } finally {
+      this.depth -= 1;
+      if (this.depth === 0) this.#finishUnit();
+    }
+    return result;
+  }
+
+  #finishUnit() {
+    if (this.changed) this.profile.save();
+    this.changed = false;
+    const output = this.output.splice(0);
+    if (output.length > 0) this.io.write(concat(...output));
+    const events = this.events.splice(0);
+    if (this.state === 'CLOSED' && !this.ended) {
+      this.ended = true;
+      this.io.end();
+    }
+    for (const event of events) this.io.emit(event);
+  }
+
+  #emit(event) {
+    this.events.push(event);
   }
 
   // ------------------------------------------------------------------ local actions
 
   /** The initiator's first bytes (4.2). */
   start() {
+    this.#unit(() => this.#start());
+  }
+
+  #start() {
     const known = this.expected && this.profile.known(this.expected);
     if (known?.hybrid) {
       if (this.offerKind === 'classical') {
@@ -109,53 +152,62 @@ export class Connection {
     this.preamble = writePreamble(this.suite, this.offer);
     this.prologue = this.preamble;
     this.#beginHandshake({ rs: isIK(this.suite) ? ikStatic : null });
-    this.io.write(this.preamble);
+    this.output.push(this.preamble);
     this.#sendMessage1();
     this.state = 'AWAIT_MESSAGE_2';
   }
 
   /** Queues a text for the peer of this connection; it leaves when the session is open. */
   sendText(text) {
-    const id = queueText(this.contact, text, this.now());
-    this.flush();
-    return id;
+    return this.#unit(() => {
+      const id = queueText(this.contact, text, this.now());
+      this.#flush();
+      return id;
+    });
   }
 
   /** Seals and sends what waits in the contact's outbox. */
   flush() {
-    if (this.state !== 'OPEN') {
-      this.profile.save();
-      return;
-    }
-    const sealed = sealWaiting(this.contact);
-    this.profile.save(); // before anything is sent (R-8.2.1)
-    for (const entry of sealed) this.#sendEnvelope(entry);
+    this.#unit(() => this.#flush());
+  }
+
+  #flush() {
+    this.changed = true;
+    if (this.state !== 'OPEN') return;
+    for (const entry of sealWaiting(this.contact)) this.#sendEnvelope(entry);
   }
 
   /** Accepts a peer that was greeted without it (R-8.3.4). */
   accept() {
     if (this.accepted || !this.contact || this.state === 'CLOSED') return;
-    this.accepted = true;
-    this.#sendHello();
-    this.#syncIfAccepted();
+    this.#unit(() => {
+      this.accepted = true;
+      this.#sendHello();
+      this.#syncIfAccepted();
+    });
   }
 
   /** Ends the connection with a code (R-7.5.1). */
   close(code = CODES.NORMAL, reason = 'closed here') {
     if (this.state === 'CLOSED') return;
-    if (this.sender) this.#sendFrame(KINDS.CLOSE, u16(code));
-    this.#closed(code, reason, 'self');
+    this.#unit(() => {
+      if (this.sender) this.#sendFrame(KINDS.CLOSE, u16(code));
+      this.#closed(code, reason, 'self');
+    });
   }
 
   /** The peer ended the byte stream. */
   eof() {
-    if (this.state !== 'CLOSED') this.#closed(CODES.TRUNCATED, 'no CLOSE', 'peer');
+    if (this.state === 'CLOSED') return;
+    this.#unit(() => this.#closed(CODES.TRUNCATED, 'no CLOSE', 'peer'));
   }
 
   /** Time limits (7.4). */
   tick() {
-    const now = this.now();
-    if (this.state === 'CLOSED') return;
+    if (this.state !== 'CLOSED') this.#unit(() => this.#tick(this.now()));
+  }
+
+  #tick(now) {
     const waiting = !['PENDING', 'OPEN'].includes(this.state);
     if (waiting && now - this.stageAt > LIMITS.handshakeMs) {
       this.#fail(new Refusal('TIMEOUT', `in ${this.state}`));
@@ -173,6 +225,10 @@ export class Connection {
     if (this.state === 'CLOSED') return;
     this.input = concat(this.input, bytes);
     this.receivedAt = this.now();
+    this.#unit(() => this.#input());
+  }
+
+  #input() {
     try {
       if (this.state === 'AWAIT_PREAMBLE' && !this.#takePreamble()) return;
       while (this.state !== 'CLOSED') {
@@ -265,7 +321,7 @@ export class Connection {
     this.#beginHandshake();
     this.#sendMessage1();
     this.state = 'AWAIT_MESSAGE_2_AGAIN';
-    this.io.emit({ event: 'retried', suite: patternOf(suite) });
+    this.#emit({ event: 'retried', suite: patternOf(suite) });
   }
 
   /** R-4.3.3, R-5.6.2, R-5.6.4. */
@@ -278,7 +334,7 @@ export class Connection {
     this.suite = suite;
     this.#sendClear(CLEAR.RETRY, u16(suite));
     this.state = 'AWAIT_MESSAGE_1_AGAIN';
-    this.io.emit({ event: 'retry_sent', suite: patternOf(suite) });
+    this.#emit({ event: 'retry_sent', suite: patternOf(suite) });
   }
 
   // ------------------------------------------------------------------ handshake
@@ -331,8 +387,8 @@ export class Connection {
     if (contact.hybrid && !isHybrid(this.suite)) {
       throw new Refusal('DOWNGRADE_DETECTED', 'this contact has spoken a hybrid suite');
     }
-    contact.ikTime = time;
-    this.profile.save();
+    contact.ikTime = time; // stored before message 2 leaves
+    this.changed = true;
     this.#sendMessage2();
     this.#split();
     this.state = 'AWAIT_CONFIRMATION';
@@ -417,14 +473,13 @@ export class Connection {
     contact.generation = this.peer.generation;
     contact.hybrid = isHybrid(this.suite);
     this.contact = contact;
-    this.profile.save();
+    this.changed = true;
     this.stageAt = this.now();
     this.state = 'GREETING';
-    this.io.emit({
+    this.#emit({
       event: 'authenticated', peer_id: peerId(contact.identity), suite: patternOf(this.suite),
       hybrid: contact.hybrid, role: this.initiator ? 'initiator' : 'responder',
     });
-    if (this.state !== 'GREETING') return; // closed by whoever listened
     this.#sendHello();
   }
 
@@ -468,7 +523,7 @@ export class Connection {
       throw new Refusal('PROTOCOL_VIOLATION', `HELLO in ${this.state}`);
     }
     this.state = 'PENDING';
-    this.io.emit({
+    this.#emit({
       event: 'greeted', accepted: hello.accepted, name: hello.name ?? null,
       note: hello.note ?? null,
     });
@@ -505,14 +560,14 @@ export class Connection {
         responderKey: this.responderKey,
       });
       if (this.initiator) sealGreeting(contact);
-      if (hadSession) this.io.emit({ event: 'session_lost' });
+      if (hadSession) this.#emit({ event: 'session_lost' });
     }
     this.secrets = null;
     this.ratchetPair = null;
-    this.profile.save();
-    this.io.emit({ event: 'session', resumed });
+    this.changed = true;
+    this.#emit({ event: 'session', resumed });
     for (const entry of contact.session.unacked) this.#sendEnvelope(entry);
-    this.flush();
+    this.#flush();
   }
 
   #sendEnvelope(entry) {
@@ -533,24 +588,24 @@ export class Connection {
     this.parts = [];
     this.partsLength = 0;
     const message = receiveEnvelope(this.contact, whole);
-    this.profile.save(); // before the acknowledgement (R-8.2.2)
+    this.changed = true;
     this.#sendFrame(KINDS.ACK, u64(this.contact.session.received));
-    this.flush(); // the responder may speak now (R-6.2.3)
-    if (message) this.io.emit({ event: 'received', ...message });
+    this.#flush(); // the responder may speak now (R-6.2.3)
+    if (message) this.#emit({ event: 'received', ...message });
   }
 
   #acked(n) {
     const delivered = acknowledge(this.contact, n);
-    this.profile.save();
-    for (const id of delivered) this.io.emit({ event: 'delivered', id });
-    if (this.state === 'OPEN' && this.secrets === null) this.flush(); // the window has moved
+    this.changed = true;
+    for (const id of delivered) this.#emit({ event: 'delivered', id });
+    if (this.state === 'OPEN' && this.secrets === null) this.#flush(); // the window has moved
   }
 
   // ------------------------------------------------------------------ output and end
 
   #sendBody(body) {
     this.sentAt = this.now();
-    this.io.write(concat(u16(body.length), body));
+    this.output.push(u16(body.length), body);
   }
 
   #sendClear(kind, content) {
@@ -565,7 +620,7 @@ export class Connection {
   #fail(error) {
     const code = error instanceof Refusal ? error.code : CODES.INTERNAL;
     const reason = error instanceof Refusal ? error.message : error.stack;
-    if (this.contact || code === CODES.SESSION_BROKEN) this.profile.save();
+    this.changed = true; // a broken session is dropped for good (R-8.5.6)
     if (this.sender) this.#sendFrame(KINDS.CLOSE, u16(code));
     else if (!this.mute) this.#sendClear(CLEAR.REFUSE, u16(code));
     this.#closed(code, reason, 'self');
@@ -573,7 +628,6 @@ export class Connection {
 
   #closed(code, reason, by) {
     this.state = 'CLOSED';
-    this.io.emit({ event: 'closed', code, name: codeName(code), by, reason });
-    this.io.end();
+    this.#emit({ event: 'closed', code, name: codeName(code), by, reason });
   }
 }

@@ -5,13 +5,12 @@
 
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { hex, unhex } from './bytes.mjs';
 import { newIdentity, parseCertificate, peerId, writeLink } from './identity.mjs';
 import { x25519Public } from './primitives.mjs';
 import { newContact } from './session.mjs';
 
 const toJson = (value) => {
-  if (value instanceof Uint8Array) return { $hex: hex(value) };
+  if (value instanceof Uint8Array) return { $b: Buffer.from(value).toString('base64') };
   if (typeof value === 'bigint') return { $int: String(value) };
   if (Array.isArray(value)) return value.map(toJson);
   if (value && typeof value === 'object') {
@@ -21,7 +20,7 @@ const toJson = (value) => {
 };
 
 const fromJson = (key, value) => {
-  if (value?.$hex !== undefined) return unhex(value.$hex);
+  if (value?.$b !== undefined) return Uint8Array.from(Buffer.from(value.$b, 'base64'));
   if (value?.$int !== undefined) return BigInt(value.$int);
   return value;
 };

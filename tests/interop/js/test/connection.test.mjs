@@ -17,6 +17,16 @@ import { KINDS, Receiver, Sender, pad, unpad } from '../src/transport.mjs';
 
 const LOST = Symbol('lost on the way');
 
+/** A preamble and single frames, so that a test can take hold of each. */
+function* pieces(bytes) {
+  let rest = bytes;
+  while (rest.length > 0) {
+    const length = rest[0] === 0x70 ? 12 + readU16(rest, 10) : 2 + readU16(rest);
+    yield rest.slice(0, length);
+    rest = rest.slice(length);
+  }
+}
+
 /** One side with its outgoing bytes queued, so that a test decides when and what arrives. */
 class Side {
   constructor(profile, options = {}) {
@@ -26,7 +36,7 @@ class Side {
     this.ended = false;
     this.clock = options.clock ?? Date.now;
     const io = {
-      write: (bytes) => this.out.push(bytes),
+      write: (bytes) => this.out.push(...pieces(bytes)),
       end: () => { this.ended = true; },
       emit: (event) => this.events.push(event),
     };
