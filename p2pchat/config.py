@@ -27,7 +27,7 @@ class Config:
     Attributes:
         listen: Where to accept connections, ``host:port``. By default on every IPv4 interface,
             since peers on the same network could not reach us otherwise, on a free port that the
-            system picks: the contact link tells it. A fixed port keeps links valid over restarts.
+            system picks and the node takes again next time: the contact link tells it.
         connect_timeout_s: How long one address of a peer may take to answer.
         retry_first_s: Pause before a peer that did not answer is dialled again.
         retry_max_s: That pause doubles up to this; short, because nobody waits 15 minutes.
@@ -43,7 +43,7 @@ class Config:
     listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
     connect_timeout_s: float = 10.0
     retry_first_s: float = 1.0
-    retry_max_s: float = 60.0
+    retry_max_s: float = 30.0
     stealth: bool = False
     classical_peers: bool = True
     cover_interval_s: float | None = None

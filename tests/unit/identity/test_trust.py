@@ -115,6 +115,11 @@ def test_a_comparison_survives_a_key_that_was_dismissed() -> None:
     assert on_keep(changed, was_verified=False) == UNVERIFIED
 
 
+def test_there_must_be_a_new_key_to_accept_one() -> None:
+    with pytest.raises(TrustError, match=r"^no new key"):
+        on_accept(CHANGED_ALONE)
+
+
 def test_blocking_forgets_an_offered_key() -> None:
     """R-3.6.3: nothing that appeared meanwhile is pinned by unblocking."""
     assert on_accept(on_block(CHANGED)) == UNVERIFIED

@@ -49,6 +49,7 @@ def test_a_handshake_has_ten_seconds() -> None:
     )
     tick(pair, pair.b, start + 10)
     assert closed(pair.b).code is ErrorCode.TIMEOUT
+    assert "too long" in closed(pair.b).reason
 
 
 def test_and_ten_more_from_there_to_a_greeting() -> None:
@@ -154,6 +155,7 @@ def test_a_peer_that_is_silent_for_45_seconds_is_gone() -> None:
         assert not pair.a.connection.is_closed
     data = tick(pair, pair.a, start + 45)
     assert (closed(pair.a).code, closed(pair.a).clean) == (ErrorCode.TIMEOUT, False)
+    assert "silent" in closed(pair.a).reason
     assert len(frames_of(data)) == 1
     assert pair.a.connection.next_deadline() is None
 
