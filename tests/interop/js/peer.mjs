@@ -178,6 +178,7 @@ function obey({ op, text }) {
     report({
       event: 'status', state: connection?.state ?? null, kem_steps: session?.ratchet.kem.steps ?? 0,
       sent: session?.sent ?? 0, received: session?.received ?? 0,
+      rekeys: [connection?.sender?.changes ?? 0, connection?.receiver?.changes ?? 0],
       safety_number: connection ? safetyNumber(profile.identity, connection.contact.identity) : null,
     });
   } else if (op === 'close') connection?.close(CODES.NORMAL, 'asked for');

@@ -52,6 +52,7 @@ export class Sender {
     this.cipher = cipher;
     this.frames = 0;
     this.since = now;
+    this.changes = 0;
   }
 
   /** Noise messages to send, in order. */
@@ -62,6 +63,7 @@ export class Sender {
       this.cipher.rekey();
       this.frames = 0;
       this.since = now;
+      this.changes += 1;
     }
     out.push(this.cipher.encrypt(EMPTY, pad(kind, body)));
     this.frames += 1;
@@ -73,6 +75,7 @@ export class Receiver {
   constructor(cipher) {
     this.cipher = cipher;
     this.frames = 0;
+    this.changes = 0;
   }
 
   /** One frame; a REKEY takes effect here. */
@@ -91,6 +94,7 @@ export class Receiver {
     if (frame.kind === KINDS.REKEY) {
       this.cipher.rekey();
       this.frames = 0;
+      this.changes += 1;
     }
     return frame;
   }
