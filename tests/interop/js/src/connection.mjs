@@ -211,7 +211,7 @@ export class Connection {
     const waiting = !['PENDING', 'OPEN'].includes(this.state);
     if (waiting && now - this.stageAt > LIMITS.handshakeMs) {
       this.#fail(new Refusal('TIMEOUT', `in ${this.state}`));
-    } else if (now - this.receivedAt > LIMITS.silenceMs) {
+    } else if (!waiting && now - this.receivedAt > LIMITS.silenceMs) {
       this.#fail(new Refusal('TIMEOUT', 'the peer is silent'));
     } else if (this.sender && this.state !== 'AWAIT_CONFIRMATION'
         && now - this.sentAt >= LIMITS.keepaliveMs) {
@@ -224,7 +224,6 @@ export class Connection {
   receive(bytes) {
     if (this.state === 'CLOSED') return;
     this.input = concat(this.input, bytes);
-    this.receivedAt = this.now();
     this.#unit(() => this.#input());
   }
 
@@ -251,7 +250,9 @@ export class Connection {
         this.#closed(readU16(body, 1), 'refused', 'peer');
         return;
       }
-      this.#transportFrame(this.receiver.frame(body));
+      const frame = this.receiver.frame(body);
+      this.receivedAt = this.now(); // stray bytes keep nobody alive (R-7.4.3)
+      this.#transportFrame(frame);
       return;
     }
     const [kind] = body;
@@ -549,7 +550,7 @@ export class Connection {
     if (resumed) {
       this.#acked(Number(this.theirs.received));
     } else {
-      const hadSession = contact.session !== null;
+      const lost = contact.session?.received > 0 || contact.session?.acked > 0; // R-8.4.5
       dropSession(contact);
       contact.session = newSession({
         initiator: this.initiator,
@@ -560,7 +561,7 @@ export class Connection {
         responderKey: this.responderKey,
       });
       if (this.initiator) sealGreeting(contact);
-      if (hadSession) this.#emit({ event: 'session_lost' });
+      if (lost) this.#emit({ event: 'session_lost' });
     }
     this.secrets = null;
     this.ratchetPair = null;

@@ -328,6 +328,9 @@ test('frame padding and kinds (7.2, 7.3)', () => {
   refused(pad(KINDS.PING, new Uint8Array(7)));
   refused(pad(0x23, EMPTY));
   assert.equal(unpad(pad(0x80, EMPTY)).kind, 0x80);
+  const cover = new Uint8Array(2048); // a greater size than needed is allowed
+  cover[0] = 0x80;
+  assert.deepEqual(unpad(cover), { kind: 0x80, body: EMPTY });
   const dirty = pad(KINDS.PING, new Uint8Array(8));
   dirty[255] = 1;
   refused(dirty);
@@ -480,6 +483,7 @@ test('keepalive and time limits (7.4)', () => {
   pump(a, b);
   assert.equal(b.connection.sentAt, now); // PONG
   now += 45_001;
+  b.connection.receive(Uint8Array.of(1)); // stray bytes keep nobody alive
   b.connection.tick();
   assert.equal(b.last('closed').code, 8);
   const lonely = new Side(Profile.create('Bob'), { initiator: false, clock });
