@@ -19,7 +19,7 @@ from p2pchat.identity.certificate import (
     parse_and_verify,
 )
 from p2pchat.session.authentication import ConnectionConfig
-from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER, known_peers_only
+from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER
 from p2pchat.store.ports import ContactRecord, IdentityRecord
 
 _NOT_BEFORE: Final = slice(CERTIFICATE_BODY_LEN - 16, CERTIFICATE_BODY_LEN - 8)
@@ -54,14 +54,9 @@ class Credentials:
         )
 
     def for_listening(self, now_ms: int, *, classical: bool, stealth: bool) -> ConnectionConfig:
-        """Return what a connection that somebody else opened needs (R-5.7.1)."""
+        """Return what a connection that somebody else opened needs."""
         offer = OUR_OFFER if classical else HYBRID_OFFER
-        return ConnectionConfig(
-            self._current(now_ms),
-            self._static,
-            offer=known_peers_only(offer) if stealth else offer,
-            stealth=stealth,
-        )
+        return ConnectionConfig(self._current(now_ms), self._static, offer=offer, stealth=stealth)
 
     def _current(self, now_ms: int) -> Certificate:
         age_ms = now_ms - self._certificate.not_before_ms
