@@ -20,7 +20,7 @@ from p2pchat.identity.certificate import (
     parse_and_verify,
 )
 from p2pchat.session.authentication import ConnectionConfig
-from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER, known_peers_only
+from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER
 from p2pchat.store.ports import ContactRecord, IdentityRecord
 
 _NOT_BEFORE: Final = slice(CERTIFICATE_BODY_LEN - 16, CERTIFICATE_BODY_LEN - 8)
@@ -57,12 +57,11 @@ class Credentials:
         )
 
     def for_listening(self, now_ms: int, settings: Config) -> ConnectionConfig:
-        """Return what a connection that somebody else opened needs (R-5.7.1)."""
-        offer = OUR_OFFER if settings.classical_peers else HYBRID_OFFER
+        """Return what a connection that somebody else opened needs."""
         return ConnectionConfig(
             self._current(now_ms),
             self._static,
-            offer=known_peers_only(offer) if settings.stealth else offer,
+            offer=OUR_OFFER if settings.classical_peers else HYBRID_OFFER,
             stealth=settings.stealth,
             cover_interval_s=settings.cover_interval_s,
         )
