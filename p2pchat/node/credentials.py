@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from p2pchat.config import Config
 from p2pchat.constants import CERTIFICATE_LIFETIME_MS
 from p2pchat.crypto import x25519
 from p2pchat.errors import DamagedStoreError, IdentityError
@@ -42,21 +43,29 @@ class Credentials:
         return self._certificate.identity
 
     def for_dialling(
-        self, contact: ContactRecord, now_ms: int, *, classical: bool
+        self, contact: ContactRecord, now_ms: int, settings: Config
     ) -> ConnectionConfig:
         """Return what a connection to a contact needs (R-4.2.5, R-4.3.6)."""
+        classical = settings.classical_peers and not contact.post_quantum
         return ConnectionConfig(
             self._current(now_ms),
             self._static,
             expected_identity=contact.pin.identity,
-            offer=OUR_OFFER if classical and not contact.post_quantum else HYBRID_OFFER,
+            offer=OUR_OFFER if classical else HYBRID_OFFER,
             peer_static=contact.static,
+            cover_interval_s=settings.cover_interval_s,
         )
 
-    def for_listening(self, now_ms: int, *, classical: bool, stealth: bool) -> ConnectionConfig:
+    def for_listening(self, now_ms: int, settings: Config) -> ConnectionConfig:
         """Return what a connection that somebody else opened needs."""
-        offer = OUR_OFFER if classical else HYBRID_OFFER
-        return ConnectionConfig(self._current(now_ms), self._static, offer=offer, stealth=stealth)
+        offer = OUR_OFFER if settings.classical_peers else HYBRID_OFFER
+        return ConnectionConfig(
+            self._current(now_ms),
+            self._static,
+            offer=offer,
+            stealth=settings.stealth,
+            cover_interval_s=settings.cover_interval_s,
+        )
 
     def _current(self, now_ms: int) -> Certificate:
         age_ms = now_ms - self._certificate.not_before_ms

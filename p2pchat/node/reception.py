@@ -91,13 +91,10 @@ class Reception:
     def _link(self, stream: Stream, peer: Peer | None, race: object) -> Link:
         env, now = self._env, self._env.clock.monotonic()
         now_ms = env.clock.wall_ms()
-        classical = env.config.classical_peers
         if peer is None:
-            config = env.credentials.for_listening(
-                now_ms, classical=classical, stealth=env.config.stealth
-            )
+            config = env.credentials.for_listening(now_ms, env.config)
         else:
-            config = env.credentials.for_dialling(peer.record, now_ms, classical=classical)
+            config = env.credentials.for_dialling(peer.record, now_ms, env.config)
         outbound = peer is not None
         connection = Connection(config, initiator=outbound, now=now, now_ms=now_ms, rng=env.rng)
         return Link(

@@ -68,6 +68,8 @@ class ConnectionConfig:
         peer_static: The static key that the dialled contact had last time, if known; 32 bytes.
         stealth: Listening: answer nobody who does not know our static key, whatever the offer
             says of first contacts (§5.7).
+        cover_interval_s: Once messages flow, send one frame of one size each time this many
+            seconds have passed (§7.7); None sends when there is something to say.
     """
 
     certificate: Certificate
@@ -76,6 +78,7 @@ class ConnectionConfig:
     offer: Offer = OUR_OFFER
     peer_static: bytes | None = None
     stealth: bool = False
+    cover_interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,12 +78,11 @@ def own_offer(person: Person, offer: Offer) -> None:
     credentials = person.node._env.credentials
     dialling, listening = credentials.for_dialling, credentials.for_listening
 
-    def for_dialling(contact: ContactRecord, now_ms: int, *, classical: bool) -> object:
-        return replace(dialling(contact, now_ms, classical=classical), offer=offer)
+    def for_dialling(contact: ContactRecord, now_ms: int, settings: Config) -> object:
+        return replace(dialling(contact, now_ms, settings), offer=offer)
 
-    def for_listening(now_ms: int, *, classical: bool, stealth: bool) -> object:
-        config = listening(now_ms, classical=classical, stealth=stealth)
-        return replace(config, offer=offer)
+    def for_listening(now_ms: int, settings: Config) -> object:
+        return replace(listening(now_ms, settings), offer=offer)
 
     credentials.for_dialling = for_dialling  # type: ignore[method-assign,assignment]  # an older one
     credentials.for_listening = for_listening  # type: ignore[method-assign,assignment]  # an older one
