@@ -27,12 +27,15 @@ class Config:
     Attributes:
         listen: Where to accept connections, ``host:port``. By default on every IPv4 interface,
             since peers on the same network could not reach us otherwise, on a free port that the
-            system picks: the contact link tells it. A fixed port keeps links valid over restarts.
+            system picks and the node takes again next time: the contact link tells it.
         connect_timeout_s: How long one address of a peer may take to answer.
         retry_first_s: Pause before a peer that did not answer is dialled again.
         retry_max_s: That pause doubles up to this; short, because nobody waits 15 minutes.
         stealth: Answer only peers that know our static key from an earlier connection; to others
             the port is mute (protocol.md §5.7). New contacts must then be dialled by us.
+        cover_interval_s: While connected, send one frame of one size each time this many seconds
+            have passed, said or unsaid, so that nobody sees when we write (protocol.md §7.7). Costs
+            2068 bytes each time, and half the interval for each message. Off unless set.
         classical_peers: Talk to contacts whose program has no post-quantum handshake yet, and
             show it. Whoever has had one once is never let down to less.
     """
@@ -40,9 +43,10 @@ class Config:
     listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
     connect_timeout_s: float = 10.0
     retry_first_s: float = 1.0
-    retry_max_s: float = 60.0
+    retry_max_s: float = 30.0
     stealth: bool = False
     classical_peers: bool = True
+    cover_interval_s: float | None = None
 
 
 def load_config(path: Path) -> Config:
@@ -86,6 +90,9 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         retry_max_s=_seconds(settings, "retry_max_s", defaults.retry_max_s),
         stealth=_flag(settings, "stealth", defaults.stealth),
         classical_peers=_flag(settings, "classical_peers", defaults.classical_peers),
+        cover_interval_s=(
+            _seconds(settings, "cover_interval_s", 1.0) if "cover_interval_s" in settings else None
+        ),
     )
     if config.retry_max_s < config.retry_first_s:
         raise UsageError("'retry_max_s' is less than 'retry_first_s'")

@@ -102,12 +102,18 @@ KEEPALIVE_INTERVAL_S: Final = 15.0
 """A PING leaves after this long without sending (§7.4)."""
 KEEPALIVE_TIMEOUT_S: Final = 45.0
 """Nothing received for this long: the peer is gone (§7.4)."""
+COVER_FRAME_BYTES: Final = 2048
+"""Plaintext of each frame while cover traffic is on (§7.7): a bucket that holds a short text."""
 REKEY_FRAMES: Final = 1024
 """A sender changes its transport key after this many frames at the latest (§7.6)."""
 REKEY_INTERVAL_S: Final = 600.0
 """Or after this long, with its next frame (§7.6)."""
 REKEY_TOLERATED_FRAMES: Final = 2 * REKEY_FRAMES
 """A receiver refuses a peer that sends more under one key (§7.6)."""
+KEM_INTERVAL_S: Final = 3600.0
+"""A hybrid step is due this long after the last one, whatever was said since (§6.7)."""
+CONNECTION_LIFETIME_S: Final = 86400.0
+"""A connection is then replaced by a new one, with a full handshake (§7.6)."""
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 

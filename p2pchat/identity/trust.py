@@ -69,10 +69,13 @@ def on_accept(pin: Pin) -> Pin:
             return pin
 
 
-def on_keep(pin: Pin) -> Pin:
-    """The person keeps the pinned key and dismisses the offered one; it is unverified again."""
+def on_keep(pin: Pin, *, was_verified: bool = False) -> Pin:
+    """The person keeps the pinned key and dismisses the offered one (R-3.6.7).
+
+    The pinned key has not changed, so a comparison of it holds as it did before.
+    """
     if pin.trust is Trust.CHANGED:
-        return Pin(pin.identity, Trust.UNVERIFIED)
+        return Pin(pin.identity, Trust.VERIFIED if was_verified else Trust.UNVERIFIED)
     return pin
 
 

@@ -90,7 +90,12 @@ class ContactDesk:
         """Keep the pinned key and dismiss the one that appeared instead."""
         if peer.record.pin.offered is not None:
             peer.dismissed.add(peer.record.pin.offered)
-        await peer.update(lambda record: replace(record, pin=trust.on_keep(record.pin)))
+
+        def kept(record: ContactRecord) -> ContactRecord:
+            was_verified = record.verified_at_ms is not None
+            return replace(record, pin=trust.on_keep(record.pin, was_verified=was_verified))
+
+        await peer.update(kept)
         self.seek(peer)
 
     async def block(self, peer: Peer) -> None:

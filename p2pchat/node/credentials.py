@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from p2pchat.config import Config
 from p2pchat.constants import CERTIFICATE_LIFETIME_MS
 from p2pchat.crypto import x25519
 from p2pchat.errors import DamagedStoreError, IdentityError
@@ -19,7 +20,7 @@ from p2pchat.identity.certificate import (
     parse_and_verify,
 )
 from p2pchat.session.authentication import ConnectionConfig
-from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER, known_peers_only
+from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER
 from p2pchat.store.ports import ContactRecord, IdentityRecord
 
 _NOT_BEFORE: Final = slice(CERTIFICATE_BODY_LEN - 16, CERTIFICATE_BODY_LEN - 8)
@@ -42,25 +43,27 @@ class Credentials:
         return self._certificate.identity
 
     def for_dialling(
-        self, contact: ContactRecord, now_ms: int, *, classical: bool
+        self, contact: ContactRecord, now_ms: int, settings: Config
     ) -> ConnectionConfig:
         """Return what a connection to a contact needs (R-4.2.5, R-4.3.6)."""
+        classical = settings.classical_peers and not contact.post_quantum
         return ConnectionConfig(
             self._current(now_ms),
             self._static,
             expected_identity=contact.pin.identity,
-            offer=OUR_OFFER if classical and not contact.post_quantum else HYBRID_OFFER,
+            offer=OUR_OFFER if classical else HYBRID_OFFER,
             peer_static=contact.static,
+            cover_interval_s=settings.cover_interval_s,
         )
 
-    def for_listening(self, now_ms: int, *, classical: bool, stealth: bool) -> ConnectionConfig:
-        """Return what a connection that somebody else opened needs (R-5.7.1)."""
-        offer = OUR_OFFER if classical else HYBRID_OFFER
+    def for_listening(self, now_ms: int, settings: Config) -> ConnectionConfig:
+        """Return what a connection that somebody else opened needs."""
         return ConnectionConfig(
             self._current(now_ms),
             self._static,
-            offer=known_peers_only(offer) if stealth else offer,
-            stealth=stealth,
+            offer=OUR_OFFER if settings.classical_peers else HYBRID_OFFER,
+            stealth=settings.stealth,
+            cover_interval_s=settings.cover_interval_s,
         )
 
     def _current(self, now_ms: int) -> Certificate:

@@ -84,6 +84,7 @@ class Link:
         opening: Who dialled, and when.
         address: Where it leads: the address dialled, or where the peer came from.
         admitted: Done when the owner has decided; its result tells whether to go on.
+        proof: What the handshake proved, once it did.
         is_detached: Set once the link will write nothing more to the store.
         race: The same object for all attempts of one round of dialling.
         session_used: In the stored session that this link began with, the peer has said something.
@@ -107,6 +108,7 @@ class Link:
         self.peer = peer
         self.race = race
         self.admitted: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.proof: PeerAuthenticated | None = None
         self.is_detached = asyncio.Event()
         self.closed: ConnectionClosed | None = None
         self.session_used = False
@@ -213,6 +215,8 @@ class Link:
         due = self._connection.next_deadline()
         if due is not None and now >= due:
             self._connection.handle_timeout(now)
+        if self.opening.is_spent(now) and self._connection.is_open:
+            self.close(ErrorCode.NORMAL, "a day is over: new keys by a new handshake")
         if self._stream.writable or self._connection.is_closed:
             self._stalled_since = None
         elif self._stalled_since is None:

@@ -21,6 +21,7 @@ from p2pchat.errors import LocalProtocolError, UnreachableError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.trust import Trust, require_sendable
+from p2pchat.node import listening
 from p2pchat.node.book import PeerBook
 from p2pchat.node.clock import Clock
 from p2pchat.node.contacts import ContactDesk
@@ -93,7 +94,8 @@ class Node:
         """Load the contacts, listen, and begin to seek them.
 
         Args:
-            listen: ``host:port`` each, port 0 for any free one; empty for none.
+            listen: ``host:port`` each; port 0 for the one of last time, or any free one; empty
+                for none.
             dial: False for a process that only reads and queues.
 
         Raises:
@@ -104,7 +106,9 @@ class Node:
         await self._env.supervisor.start()
         try:
             for address in listen:
-                listener = await self._env.transport.listen(address, self._reception.accept)
+                listener = await listening.listen(
+                    self._env.transport, self._env.store, address, self._reception.accept
+                )
                 self._listeners.append(listener)
         except BaseException:  # whatever it was: no half-started node stays behind
             await self.stop()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from p2pchat.constants import SIMULTANEOUS_OPEN_WINDOW_S
+from p2pchat.constants import CONNECTION_LIFETIME_S, SIMULTANEOUS_OPEN_WINDOW_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,13 @@ class Opening:
 
     outbound: bool
     since: float
+
+    def is_spent(self, now: float) -> bool:
+        """Whether it is for us to make a new one in its place (R-7.6.3).
+
+        Only the side that dialled does: the other may know no address.
+        """
+        return self.outbound and now >= self.since + CONNECTION_LIFETIME_S
 
 
 def newcomer_stays(ours: bytes, theirs: bytes, current: Opening, new: Opening) -> bool:

@@ -91,13 +91,10 @@ class Reception:
     def _link(self, stream: Stream, peer: Peer | None, race: object) -> Link:
         env, now = self._env, self._env.clock.monotonic()
         now_ms = env.clock.wall_ms()
-        classical = env.config.classical_peers
         if peer is None:
-            config = env.credentials.for_listening(
-                now_ms, classical=classical, stealth=env.config.stealth
-            )
+            config = env.credentials.for_listening(now_ms, env.config)
         else:
-            config = env.credentials.for_dialling(peer.record, now_ms, classical=classical)
+            config = env.credentials.for_dialling(peer.record, now_ms, env.config)
         outbound = peer is not None
         connection = Connection(config, initiator=outbound, now=now, now_ms=now_ms, rng=env.rng)
         return Link(
@@ -138,11 +135,11 @@ class Reception:
         """Judge whether a known peer's first message is fresh (R-5.6.1).
 
         Someone who is no contact has no time to compare: a replay of his gets our answer, and can
-        do nothing with it.
+        do nothing with it. In stealth even an answer would be too much (R-5.7.1).
         """
         peer = self._book.by_identity(event.certificate.identity)
         if peer is None:
-            return Answer()
+            return AskAgain() if self._env.config.stealth else Answer()
 
         def work(tx: Transaction) -> bool:
             record = tx.contact(peer.contact_id)
@@ -156,18 +153,13 @@ class Reception:
     async def admit(self, link: Link, event: PeerAuthenticated) -> Attach | Close:
         """Decide about a peer that has just proven its identity."""
         self._leave(link)
+        link.proof = event
         peer = self._book.by_identity(event.identity)
         if link.opening.outbound:
             if peer is None or peer is not link.peer:
                 return Close(ErrorCode.NORMAL, "the contact was changed meanwhile")
         elif peer is None:
             return await self._admit_stranger(link, event.identity)
-        if event.certificate.generation < peer.record.certificate_generation:
-            return Close(ErrorCode.CERTIFICATE_INVALID, "an outdated certificate was presented")
-        if peer.record.post_quantum and not event.post_quantum:
-            return Close(
-                ErrorCode.DOWNGRADE_DETECTED, "the post-quantum handshake of before was left out"
-            )
         try:
             async with peer.attaching:
                 return await self._attach(link, peer, event)
@@ -187,6 +179,13 @@ class Reception:
     async def _attach(self, link: Link, peer: Peer, event: PeerAuthenticated) -> Attach | Close:
         if peer.removed:
             return Close(ErrorCode.NORMAL, "the contact was removed")
+        # Under the lock: what another connection has just shown of the contact counts already.
+        if event.certificate.generation < peer.record.certificate_generation:
+            return Close(ErrorCode.CERTIFICATE_INVALID, "an outdated certificate was presented")
+        if peer.record.post_quantum and not event.post_quantum:
+            return Close(
+                ErrorCode.DOWNGRADE_DETECTED, "the post-quantum handshake of before was left out"
+            )
         current = peer.link
         if current is not None:
             if link.race is not None and current.race is link.race:
@@ -219,12 +218,7 @@ class Reception:
             if record is None:
                 raise UnknownContactError("that contact was removed")
             if event is not None:
-                seen = replace(
-                    record,
-                    certificate_generation=event.certificate.generation,
-                    post_quantum=event.post_quantum,
-                    static=event.certificate.static,
-                )
+                seen = _shown_by(record, event)
                 if seen != record:
                     record = tx.put_contact(seen)
             return record, tx.session(peer.contact_id)
@@ -272,6 +266,8 @@ class Reception:
             note=event.note or "",
             added_at_ms=self._env.clock.wall_ms(),
         )
+        if link.proof is not None:
+            record = _shown_by(record, link.proof)
         async with self._book.adding:
             if self._book.by_identity(identity) is not None:
                 # The person has added them this very moment: they come back as a contact.
@@ -335,6 +331,16 @@ class Reception:
         ticket = self._tickets.pop(link, None)
         if ticket is not None:
             self._gate.leave(ticket)
+
+
+def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
+    """Return the contact with what its handshake has told of it."""
+    return replace(
+        record,
+        certificate_generation=event.certificate.generation,
+        post_quantum=event.post_quantum,
+        static=event.certificate.static,
+    )
 
 
 def _reason(link: Link, closed: ConnectionClosed) -> Reason:

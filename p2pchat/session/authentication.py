@@ -66,7 +66,10 @@ class ConnectionConfig:
         expected_identity: Whom the initiator dials; None on the listening side.
         offer: What we can do.
         peer_static: The static key that the dialled contact had last time, if known; 32 bytes.
-        stealth: Listening: answer nobody who does not know our static key (§5.7).
+        stealth: Listening: answer nobody who does not know our static key, whatever the offer
+            says of first contacts (§5.7).
+        cover_interval_s: Once messages flow, send one frame of one size each time this many
+            seconds have passed (§7.7); None sends when there is something to say.
     """
 
     certificate: Certificate
@@ -75,6 +78,7 @@ class ConnectionConfig:
     offer: Offer = OUR_OFFER
     peer_static: bytes | None = None
     stealth: bool = False
+    cover_interval_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

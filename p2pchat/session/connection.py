@@ -71,6 +71,7 @@ class Connection:
         self._timers = Timers(now)
         self._incoming = FrameBuffer()
         self._ended = False
+        self._cover_interval_s = config.cover_interval_s
         self._events: deque[Event] = deque()
         self._outgoing = Outgoing()
         self._machine = Machine(State.AWAIT_MESSAGE_2 if initiator else State.AWAIT_PREAMBLE)
@@ -119,7 +120,6 @@ class Connection:
         if self._machine.state is State.CLOSED:
             return
         if data:
-            self._timers.received()
             self._incoming.append(data)
         else:
             self._ended = True
@@ -170,7 +170,8 @@ class Connection:
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_timeout`` is due, in the caller's monotonic seconds."""
-        return self._timers.next(self._machine.state)
+        deadline, tick = self._timers.next(self._machine.state), self._outgoing.next_tick
+        return deadline if deadline is None or tick is None else min(deadline, tick)
 
     def handle_timeout(self, now: float) -> None:
         """Act on whatever is due: a keepalive, a silent peer, a slow handshake (R-7.4.1-4)."""
@@ -208,8 +209,11 @@ class Connection:
             if frame is not None:
                 if self._opener is None or self._opening.takes(frame):
                     self._on_clear_frame(frame)
-                elif (opened := self._opener.open(frame)) is not None:
-                    self._on_opened(*opened)
+                else:
+                    opened = self._opener.open(frame)
+                    self._timers.received()
+                    if opened is not None:
+                        self._on_opened(*opened)
                 return True
         if self._ended:
             self._finish(
@@ -260,6 +264,7 @@ class Connection:
             self._on_frame(kind, body)
 
     def _authenticated(self, peer: Authenticated) -> None:
+        self._timers.received()
         self._conversation = Conversation(peer, self._outgoing, rng=self._rng)
         self._timers.grant()
         self._events.append(
@@ -298,6 +303,8 @@ class Connection:
                 _require_length(body, 0)
                 self._events.append(self._conversing.on_verdict(resume=kind is Kind.RESUME))
                 self._machine.state = following
+                if self._cover_interval_s is not None:
+                    self._outgoing.pace(self._cover_interval_s, now=self._timers.now)
             case Kind.RATCHET_PART | Kind.RATCHET:
                 self._on_ratchet(body, last=kind is Kind.RATCHET)
             case Kind.ACK:
@@ -333,7 +340,7 @@ class Connection:
 
     def _send_message(self, command: SendMessage) -> None:
         following = self._machine.allowed(Trigger.SEND)
-        self._events.append(self._conversing.send(command.message))
+        self._events.append(self._conversing.send(command.message, now=self._timers.now))
         self._machine.state = following
 
     def _on_ratchet(self, body: bytes, *, last: bool) -> None:

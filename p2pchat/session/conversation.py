@@ -7,6 +7,7 @@ and calls only what the table allows.
 
 from __future__ import annotations
 
+from p2pchat.constants import KEM_INTERVAL_S
 from p2pchat.crypto.secret import Rng
 from p2pchat.errors import ErrorCode, LocalProtocolError, ProtocolError
 from p2pchat.session import delivery
@@ -43,6 +44,7 @@ class Conversation:
         self._accepted = False
         self._greeted: Greeting | None = None
         self._resume = False
+        self._hybrid_step: tuple[int, float] | None = None
         self._parts: list[bytes] = []
         self._parts_size = 0
 
@@ -137,14 +139,25 @@ class Conversation:
 
     # --- Messages (§8.5) --------------------------------------------------------------------------
 
-    def send(self, message: Message) -> MessageSealed:
+    def send(self, message: Message, *, now: float) -> MessageSealed:
         """Encrypt a message; its envelope leaves once the change is committed (R-8.5.1).
+
+        An hour after the last hybrid step, or after the first message of this connection, the
+        ratchet is told that the next one is due (R-6.7.3).
 
         Raises:
             LocalProtocolError: Out of bounds, or no window.
         """
+        session = self._require_session()
+        steps = session.ratchet.kem_steps
+        if self._hybrid_step is None or self._hybrid_step[0] != steps:
+            self._hybrid_step = steps, now
         session, envelope = delivery.seal(
-            self._require_session(), encode_message(message), message.message_id, rng=self._rng
+            session,
+            encode_message(message),
+            message.message_id,
+            rng=self._rng,
+            kem_due=now - self._hybrid_step[1] >= KEM_INTERVAL_S,
         )
         revision = self._changed(session)
         self._outgoing.envelope(revision, envelope)

@@ -127,16 +127,28 @@ def start_responder(seed: SessionSeed, ratchet_pair: KeyPair) -> SessionState:
 
 
 def seal(
-    state: SessionState, content: bytes, message_id: bytes | None, *, rng: Rng
+    state: SessionState,
+    content: bytes,
+    message_id: bytes | None,
+    *,
+    rng: Rng,
+    kem_due: bool = False,
 ) -> tuple[SessionState, Envelope]:
     """Encrypt ``content`` into the next envelope (R-8.5.1).
+
+    Args:
+        state: Current state; never modified.
+        content: Of one application message, or nothing.
+        message_id: Of that message.
+        rng: For the ratchet.
+        kem_due: So much time has passed that a hybrid step is due (R-6.7.3).
 
     Raises:
         LocalProtocolError: The window is full, or the ratchet cannot send yet.
     """
     if state.window <= 0:
         raise LocalProtocolError("too many messages wait for the peer's acknowledgement")
-    ratchet, encrypted = encrypt(state.ratchet, content, rng=rng)
+    ratchet, encrypted = encrypt(state.ratchet, content, rng=rng, kem_due=kem_due)
     last = state.unacknowledged[-1].digest if state.unacknowledged else state.acknowledged_digest
     index = state.sent + 1
     envelope = Envelope(index, encrypted, next_digest(last, encrypted), message_id)

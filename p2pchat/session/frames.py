@@ -11,6 +11,7 @@ from enum import IntEnum
 from typing import Final
 
 from p2pchat.constants import (
+    COVER_FRAME_BYTES,
     FRAME_PREFIX_LEN,
     HANDSHAKE_PADDING_BYTES,
     NOISE_MESSAGE_MAX_BYTES,
@@ -26,6 +27,12 @@ BODY_MAX_BYTES: Final = TRANSPORT_PLAINTEXT_MAX_BYTES - _INNER_HEAD.size
 _PAYLOAD_HEAD_LEN: Final = 2
 OPTIONAL_KINDS_FROM: Final = 0x80
 """Unknown kinds from here on are ignored, below it they are a violation (R-7.3.2)."""
+
+
+COVER_KIND: Final = 0x80
+"""A frame that says nothing (§7.7); whoever does not know the kind ignores it all the same."""
+COVER_BODY_MAX_BYTES: Final = COVER_FRAME_BYTES - _INNER_HEAD.size
+"""2045 B: the longest body of a frame of a connection with cover traffic."""
 
 
 class ClearKind(IntEnum):
@@ -143,15 +150,20 @@ def known_code(body: bytes) -> ErrorCode:
 _CODES: Final = frozenset(ErrorCode)
 
 
-def encode_inner(kind: Kind, body: bytes) -> bytes:
+def encode_inner(kind: int, body: bytes, *, at_least: int = 0) -> bytes:
     """Return the padded plaintext of a transport frame (R-7.2.1).
+
+    Args:
+        kind: A ``Kind``, or ``COVER_KIND``.
+        body: What the frame carries.
+        at_least: No bucket smaller than this many bytes is taken.
 
     Raises:
         LocalProtocolError: The body is longer than ``BODY_MAX_BYTES``.
     """
     needed = _INNER_HEAD.size + len(body)
     for bucket in PADDING_BUCKETS:
-        if needed <= bucket:
+        if max(needed, at_least) <= bucket:
             return _INNER_HEAD.pack(kind, len(body)) + body + bytes(bucket - needed)
     raise LocalProtocolError("a transport frame's body is too long")
 

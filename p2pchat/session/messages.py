@@ -13,7 +13,7 @@ import msgspec
 
 from p2pchat.constants import CONTENT_MAX_BYTES, MESSAGE_ID_LEN, TEXT_MAX_BYTES
 from p2pchat.errors import LocalProtocolError, ProtocolError
-from p2pchat.session.codec import convert, decode_map, encode_map
+from p2pchat.session.codec import MANDATORY_MARK, convert, decode_map, encode_map
 
 TIME_MAX_MS: Final = 2**53 - 1
 """Fits an exact JSON number; the year 287396."""
@@ -34,7 +34,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Unsupported:
-    """A message of a kind from a later minor version."""
+    """A message of a kind, or with a mandatory field, from a later minor version."""
 
     message_id: bytes
     sent_at_ms: int
@@ -97,7 +97,7 @@ def decode_message(content: bytes) -> Message:
     """
     fields: dict[str, Any] = decode_map(content, max_bytes=CONTENT_MAX_BYTES)
     head = convert({key: fields[key] for key in ("t", "id", "at") if key in fields}, _Head)
-    if head.t != "text":
+    if head.t != "text" or any(name.startswith(MANDATORY_MARK) for name in fields):
         return Unsupported(head.id, head.at, head.t)
     text = convert(fields, _TextBody)
     if len(text.body.encode()) > TEXT_MAX_BYTES:

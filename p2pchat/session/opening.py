@@ -9,7 +9,7 @@ Nothing of a stored session is known here, so nothing of one can change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from p2pchat.crypto.secret import Rng
@@ -22,7 +22,7 @@ from p2pchat.session.authentication import (
 )
 from p2pchat.session.events import FirstMessageRead
 from p2pchat.session.frames import ClearKind, encode_clear, encode_refusal, known_code
-from p2pchat.session.negotiation import decode_preamble
+from p2pchat.session.negotiation import decode_preamble, known_peers_only
 from p2pchat.session.outgoing import Outgoing
 from p2pchat.session.states import Machine, State, Trigger
 
@@ -49,6 +49,8 @@ class Opening:
         now_ms: int,
         rng: Rng,
     ) -> None:
+        if config.stealth:
+            config = replace(config, offer=known_peers_only(config.offer))
         self._initiator = initiator
         self._stealth = config.stealth
         self._machine = machine

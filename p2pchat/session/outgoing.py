@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
+from p2pchat.constants import COVER_FRAME_BYTES
 from p2pchat.errors import ErrorCode
 from p2pchat.noise.symmetric import CipherState
 from p2pchat.session.delivery import Envelope
-from p2pchat.session.frames import BODY_MAX_BYTES, Kind
+from p2pchat.session.frames import BODY_MAX_BYTES, COVER_BODY_MAX_BYTES, COVER_KIND, Kind
+from p2pchat.session.pacing import Pacer
 from p2pchat.session.records import FrameSealer
 
 INDEX_LEN = 8
@@ -27,12 +29,14 @@ class Outgoing:
         self._clear: list[bytes] = []
         self._control: deque[tuple[Kind, bytes]] = deque()
         self._session: deque[tuple[int, Envelope]] = deque()
+        self._cut: deque[tuple[Kind, bytes]] = deque()
         self._receipts: deque[tuple[int, int]] = deque()
         self._committed = 0
         self._pong: bytes | None = None
         self._receipt: int | None = None
         self._goodbye: ErrorCode | None = None
         self._sealer: FrameSealer | None = None
+        self._pacer: Pacer | None = None
 
     def clear_bytes(self, data: bytes) -> None:
         """Queue bytes of the handshake phase as they are."""
@@ -75,6 +79,7 @@ class Outgoing:
         """
         self._control.clear()
         self._session.clear()
+        self._cut.clear()
         self._receipts.clear()
         self._pong = None
         self._goodbye = code
@@ -84,37 +89,61 @@ class Outgoing:
         self._clear.clear()
         self._control.clear()
         self._session.clear()
+        self._cut.clear()
         self._receipts.clear()
         self._pong = self._receipt = None
+
+    def pace(self, interval_s: float, *, now: float) -> None:
+        """From now on send one frame of one size at each tick, whatever there is to say (§7.7)."""
+        self._pacer = Pacer(interval_s, now=now)
+
+    @property
+    def next_tick(self) -> float | None:
+        """When the next paced frame is due."""
+        return None if self._pacer is None else self._pacer.next_at
 
     def take(self, *, now: float) -> bytes:
         """Return the bytes that may leave now."""
         parts = self._clear
         self._clear = []
         if self._sealer is not None:
-            parts += [self._sealer.seal(kind, body, now=now) for kind, body in self._due()]
+            if self._pacer is None or self._goodbye is not None:
+                while (frame := self._next(BODY_MAX_BYTES)) is not None:
+                    parts.append(self._sealer.seal(*frame, now=now))
+            elif self._pacer.tick(now):
+                parts.append(self._paced(self._sealer, now))
         return b"".join(parts)
 
-    def _due(self) -> Iterator[tuple[Kind, bytes]]:
-        while self._control:
-            yield self._control.popleft()
+    def _paced(self, sealer: FrameSealer, now: float) -> bytes:
+        if sealer.is_due(now=now):
+            return sealer.change_key(now=now, at_least=COVER_FRAME_BYTES)
+        kind, body = self._next(COVER_BODY_MAX_BYTES) or (COVER_KIND, b"")
+        return sealer.seal(kind, body, now=now, at_least=COVER_FRAME_BYTES)
+
+    def _next(self, limit: int) -> tuple[int, bytes] | None:
+        """Take the next frame that may leave: control, answers, envelopes, the goodbye."""
+        if self._control:
+            return self._control.popleft()
         if self._pong is not None:
-            yield Kind.PONG, self._pong
-            self._pong = None
+            token, self._pong = self._pong, None
+            return Kind.PONG, token
         if self._receipt is not None:
-            yield Kind.ACK, self._receipt.to_bytes(INDEX_LEN, "big")
-            self._receipt = None
-        while self._session and self._session[0][0] <= self._committed:
-            yield from _parts(self._session.popleft()[1])
+            index, self._receipt = self._receipt, None
+            return Kind.ACK, index.to_bytes(INDEX_LEN, "big")
+        if not self._cut and self._session and self._session[0][0] <= self._committed:
+            self._cut.extend(_parts(self._session.popleft()[1], limit))
+        if self._cut:
+            return self._cut.popleft()
         if self._goodbye is not None:
-            yield Kind.CLOSE, self._goodbye.to_bytes(2, "big")
-            self._goodbye = None
+            code, self._goodbye = self._goodbye, None
+            return Kind.CLOSE, code.to_bytes(2, "big")
+        return None
 
 
-def _parts(envelope: Envelope) -> Iterator[tuple[Kind, bytes]]:
-    """Cut an envelope with its index into frames' bodies (§8.5)."""
+def _parts(envelope: Envelope, limit: int) -> Iterator[tuple[Kind, bytes]]:
+    """Cut an envelope with its index into frames' bodies of at most ``limit`` bytes (§8.5)."""
     body = envelope.index.to_bytes(INDEX_LEN, "big") + envelope.envelope
-    starts = range(0, len(body), BODY_MAX_BYTES)
+    starts = range(0, len(body), limit)
     for start in starts:
         kind = Kind.RATCHET if start == starts[-1] else Kind.RATCHET_PART
-        yield kind, body[start : start + BODY_MAX_BYTES]
+        yield kind, body[start : start + limit]

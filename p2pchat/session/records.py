@@ -22,21 +22,32 @@ class FrameSealer:
         self._frames = 0
         self._changed_at = now
 
-    def seal(self, kind: Kind, body: bytes, *, now: float) -> bytes:
-        """Return a whole frame; a REKEY frame goes before it when one is due (R-7.6.1)."""
-        marker = b""
-        # The marker counts as a frame of the old key, hence the one that is kept for it.
-        if self._frames >= REKEY_FRAMES - 1 or now - self._changed_at >= REKEY_INTERVAL_S:
-            marker = self._seal(Kind.REKEY, b"")
-            self._cipher.rekey()
-            self._frames = 0
-            self._changed_at = now
-        return marker + self._seal(kind, body)
+    def seal(self, kind: int, body: bytes, *, now: float, at_least: int = 0) -> bytes:
+        """Return a whole frame, padded to ``at_least`` that many bytes of plaintext.
 
-    def _seal(self, kind: Kind, body: bytes) -> bytes:
+        A REKEY frame goes before it when one is due (R-7.6.1).
+        """
+        marker = self.change_key(now=now) if self.is_due(now=now) else b""
+        return marker + self._seal(kind, body, at_least)
+
+    def is_due(self, *, now: float) -> bool:
+        """Tell whether the next frame has to be a REKEY."""
+        # The marker counts as a frame of the old key, hence the one that is kept for it.
+        return self._frames >= REKEY_FRAMES - 1 or now - self._changed_at >= REKEY_INTERVAL_S
+
+    def change_key(self, *, now: float, at_least: int = 0) -> bytes:
+        """Return a REKEY frame; what follows is under the new key."""
+        marker = self._seal(Kind.REKEY, b"", at_least)
+        self._cipher.rekey()
+        self._frames = 0
+        self._changed_at = now
+        return marker
+
+    def _seal(self, kind: int, body: bytes, at_least: int) -> bytes:
         self._frames += 1
+        plaintext = encode_inner(kind, body, at_least=at_least)
         # The nonce is the cipher's own counter, one for each frame; rekeying leaves it going.
-        return encode_frame(self._cipher.encrypt_with_ad(b"", encode_inner(kind, body)))
+        return encode_frame(self._cipher.encrypt_with_ad(b"", plaintext))
 
 
 class FrameOpener:

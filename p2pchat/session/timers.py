@@ -42,7 +42,7 @@ class Timers:
         self._deadline = now + HANDSHAKE_TIMEOUT_S
 
     def received(self) -> None:
-        """Note that the peer is alive."""
+        """Note that a frame of the peer has authenticated: it is alive (R-7.4.3)."""
         self._received = self.now
 
     def sent(self) -> None:

@@ -267,6 +267,11 @@ class SessionRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class NewsLost:
+    """``notifications.lost``: what is remembered is out of date and is listed anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClientLost:
     """The client's notifications ended without our doing."""
 
@@ -307,5 +312,6 @@ Action = (
     | ContactMoved
     | RequestArrived
     | SessionRenewed
+    | NewsLost
     | ClientLost
 )

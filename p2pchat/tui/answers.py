@@ -13,7 +13,7 @@ from typing import assert_never
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
 from p2pchat.tui import chats
-from p2pchat.tui.effects import Call, SetComposer
+from p2pchat.tui.effects import Call, Effect, SetComposer
 from p2pchat.tui.navigation import (
     Step,
     is_watched,
@@ -58,6 +58,7 @@ News = (
     | a.ContactMoved
     | a.RequestArrived
     | a.SessionRenewed
+    | a.NewsLost
     | a.ClientLost
 )
 
@@ -205,10 +206,23 @@ def notified(state: AppState, action: News) -> Step:
             text = f"The encrypted session was renewed ({cause}). No message is lost."
             chat = chats.append(state.conversation(handle), Notice(key, text, now_ms))
             return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
+        case a.NewsLost():
+            return _list_anew(state)
         case a.ClientLost(text):
             return replace(state, lost=text), ()
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _list_anew(state: AppState) -> Step:
+    """Forget what was listed; drafts and messages on their way to the node stay."""
+    forgotten = {handle: chats.forget(chat) for handle, chat in state.conversations.items()}
+    state = replace(state, conversations=MappingProxyType(forgotten))
+    effects: tuple[Effect, ...] = (list_contacts(),)
+    if state.active_contact is not None:
+        state, more = load(state, state.active)
+        effects += more
+    return state, effects
 
 
 def refused(state: AppState, action: a.CallFailed) -> Step:

@@ -165,7 +165,8 @@ class TerminalApp:
                 self._failure = error
                 self._leave()
                 return
-        self._background.append(tasks.create_task(self._runner.follow(self._client)))
+        news = self._client.notifications()  # before any question is asked
+        self._background.append(tasks.create_task(self._runner.follow(self._client, news)))
         self.dispatch(a.ProfileOpened())
         # What lives now lives long: the collector need not look at it at each key press.
         gc.freeze()

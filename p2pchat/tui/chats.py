@@ -47,6 +47,8 @@ def merge_page(chat: Conversation, before: str, page: tuple[Message, ...]) -> Co
     known = {entry.key for entry in chat.entries}
     fresh = tuple(message for message in page if message.key not in known)
     if before:
+        if oldest_id(chat) != before:
+            return chat  # of a history that was listed anew since
         return replace(
             chat,
             entries=fresh + chat.entries,
@@ -66,6 +68,18 @@ def merge_page(chat: Conversation, before: str, page: tuple[Message, ...]) -> Co
         loading=False,
         complete=len(page) < PAGE_MESSAGES,
     )
+
+
+def forget(chat: Conversation) -> Conversation:
+    """Return the conversation as if its history had not been listed yet."""
+    pending = tuple(
+        entry
+        for entry in chat.entries
+        if isinstance(entry, Message)
+        and entry.key.startswith(LOCAL_PREFIX)
+        and entry.state is Delivery.QUEUED
+    )
+    return Conversation(entries=pending, draft=chat.draft)
 
 
 def stored(chat: Conversation, local_key: str, message_id: str, state: Delivery) -> Conversation:

@@ -39,7 +39,7 @@ from p2pchat.tui.surface import Surface
 from p2pchat.tui.text import EMPTY, Line, line
 
 COMPOSER_MAX_ROWS: Final = 8
-FLASH_MAX_ROWS: Final = 4
+FLASH_MAX_ROWS: Final = 3
 TITLE_ROWS: Final = 3
 _PANEL_OVERLAP: Final = 2
 """Lines of the last screenful that stay when a panel or the history is paged."""
@@ -137,9 +137,11 @@ def _chat(
     divider = Surface(_divider, columns=lambda _: 1)
 
     def shown(lines: Callable[[AppState, int], list[Line]], most: Callable[[int], int]) -> Surface:
+        # How many rows there are is asked of the terminal: prompt_toolkit tells other figures
+        # while it measures than while it draws.
         return Surface(
             lambda width, _: lines(state(), width),
-            rows=lambda width, available: min(len(lines(state(), width)), most(available)),
+            rows=lambda width, _: min(len(lines(state(), width)), most(_terminal_rows() - 1)),
         )
 
     def draw_rule(width: int, _: int) -> list[Line]:
@@ -154,8 +156,8 @@ def _chat(
             ),
             body,
             # On a small screen these give way, so that the composer is always there.
-            shown(view.banner, lambda rows: max(0, rows - TITLE_ROWS - FLASH_MAX_ROWS - 3)),
-            shown(view.flash, lambda rows: max(1, min(FLASH_MAX_ROWS, rows - TITLE_ROWS - 3))),
+            shown(view.banner, lambda rows: max(0, rows - TITLE_ROWS - FLASH_MAX_ROWS - 2)),
+            shown(view.flash, lambda rows: max(1, min(FLASH_MAX_ROWS, rows - TITLE_ROWS - 2))),
             Surface(draw_rule, rows=1),
             composer_window,
         ]
@@ -220,6 +222,10 @@ def _entry_window(state: Callable[[], AppState], entry: Buffer) -> Window:
 def _composer_prefix(line_number: int, wrap_count: int) -> AnyFormattedText:
     first = line_number == 0 and wrap_count == 0
     return [("class:prompt", " > " if first else "   ")]
+
+
+def _terminal_rows() -> int:
+    return get_app().output.get_size().rows
 
 
 def _divider(_: int, rows: int) -> list[Line]:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Final
 
 from p2pchat.rpc.client import Client
+from p2pchat.rpc.connection import NotificationStream
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.tui import wire
-from p2pchat.tui.actions import Action, CallFailed, ClientLost
+from p2pchat.tui.actions import Action, CallFailed, ClientLost, NewsLost
 from p2pchat.tui.effects import Call
 
 Dispatch = Callable[[Action], None]
@@ -55,16 +56,29 @@ class Runner:
             self._repeatable_waiting.discard(call)
             self._dispatch(await _carry_out(client, call))
 
-    async def follow(self, client: Client) -> None:
-        """Turn notifications into actions until they end, which is the node's end."""
-        stream = client.notifications()
-        try:
-            async for method, params in stream:
-                action = wire.notified(method, params, self._now_ms())
-                if action is not None:
-                    self._dispatch(action)
-        finally:
-            stream.close()
+    async def follow(self, client: Client, stream: NotificationStream) -> None:
+        """Turn notifications into actions until the node ends.
+
+        Args:
+            client: Asked whether the node still lives when the notifications end.
+            stream: Made before the first call, so that nothing falls between.
+        """
+        heard = True
+        while heard:
+            heard = False
+            try:
+                async for method, params in stream:
+                    heard = True
+                    action = wire.notified(method, params, self._now_ms())
+                    if action is not None:
+                        self._dispatch(action)
+            finally:
+                stream.close()
+            # A client that lagged far behind is cut off, too; it listens and lists anew.
+            if not heard or isinstance(await _carry_out(client, Call("node.status")), CallFailed):
+                break
+            stream = client.notifications()
+            self._dispatch(NewsLost())
         self._dispatch(ClientLost(LOST))
 
 

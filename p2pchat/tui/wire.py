@@ -171,6 +171,8 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
             restarted = msgspec.convert(params, _Restarted)
             cause = _line(restarted.cause, REASON_MAX_CHARS)
             return a.SessionRenewed(restarted.contact, cause, now_ms)
+        case "notifications.lost":
+            return a.NewsLost()
         case _:
             return None
 

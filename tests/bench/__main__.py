@@ -16,6 +16,7 @@ MODULES: Final = (
     "ratchet_pingpong",
     "handshake_xx",
     "handshake_xxhfs",
+    "node_throughput",
 )
 """Benchmarks in the order in which they run."""
 

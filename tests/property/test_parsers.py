@@ -44,7 +44,7 @@ from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
 from p2pchat.session.messages import Text, decode_message, encode_message
 from p2pchat.session.negotiation import (
     OUR_OFFER,
-    SUITE_XX,
+    XX,
     Offer,
     decode_offer,
     decode_preamble,
@@ -102,7 +102,7 @@ MSGPACK = nested(
 
 BINARY: dict[str, tuple[Callable[[bytes], object], type[Exception], bytes]] = {
     "offer": (decode_offer, ProtocolError, encode_offer(Offer(((1, 0), (2, 1)), (1, 2), (5, 6)))),
-    "preamble": (decode_preamble, ProtocolError, encode_preamble(SUITE_XX, OUR_OFFER)),
+    "preamble": (decode_preamble, ProtocolError, encode_preamble(XX.number, OUR_OFFER)),
     "transport frame": (
         lambda data: decode_inner(padded_to_a_bucket(data)),
         ProtocolError,
@@ -161,7 +161,7 @@ def test_what_is_right_is_taken() -> None:
 @given(st.binary(max_size=4))
 @PROFILE
 def test_a_preambles_head(tail: bytes) -> None:
-    head = encode_preamble(SUITE_XX, OUR_OFFER)[: 12 - len(tail)] + tail
+    head = encode_preamble(XX.number, OUR_OFFER)[: 12 - len(tail)] + tail
     length = 12 + int.from_bytes(head[10:], "big")
     if length <= 12 + 512:
         assert preamble_length(head) == length

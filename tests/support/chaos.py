@@ -55,7 +55,8 @@ class ChaosProxy:
         assert serving is not None
         self._connections.add(serving)
         serving.add_done_callback(self._connections.discard)
-        with contextlib.closing(writer), contextlib.suppress(OSError):
+        # Cancelled by __aexit__, which is an ordinary end.
+        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.CancelledError):
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             with contextlib.closing(far_writer):
                 async with asyncio.TaskGroup() as group:

@@ -44,12 +44,14 @@ class Disk:
 
     Attributes:
         session: Encoded snapshot and unacknowledged envelopes, or None.
+        received: How many of the peer's envelopes the session has opened.
         outbox: Everything that the person wrote, in order.
         delivered: Ids of those that the peer stored.
         inbox: What the peer wrote, in the order of arrival, each id once.
     """
 
     session: tuple[bytes, tuple[Envelope, ...]] | None = None
+    received: int = 0
     outbox: tuple[Text, ...] = ()
     delivered: frozenset[bytes] = frozenset()
     inbox: tuple[Text, ...] = ()
@@ -71,6 +73,7 @@ class Shell:
         self.peer = peer
         self.disk = Disk()
         self.on_write: Callable[[], None] = lambda: None
+        self.on_take: Callable[[], None] = lambda: None
         self.connection: Connection | None = None
         self.events: list[Event] = []
         self.uncommitted: list[Event] = []
@@ -104,6 +107,11 @@ class Shell:
         """Take bytes of the wire (``b""``: its end) and handle all events."""
         self.live.receive_data(data, now=now)
         self.drain(now)
+
+    def take(self) -> bytes:
+        """What may leave for the wire now."""
+        self.on_take()
+        return self.live.data_to_send()
 
     def drain(self, now: float = 0.0) -> None:
         while (event := self.live.next_event()) is not None:
@@ -173,7 +181,7 @@ def _applied(disk: Disk, event: Event) -> Disk:
     if isinstance(event, SessionBroke):
         return replace(disk, session=None)
     assert isinstance(event, SessionChanged)
-    disk = replace(disk, session=stored_session(event.state))
+    disk = replace(disk, session=stored_session(event.state), received=event.state.received)
     match event:
         case SessionStarted():
             assert event.envelopes == event.state.unacknowledged
@@ -210,7 +218,7 @@ class Link:
         sender.drain(self.now)
         sender.fill_window(self.now)
         sender.commit()
-        data = sender.live.data_to_send()
+        data = sender.take()
         if data:
             receiver.receive(data, self.now)
             receiver.commit()

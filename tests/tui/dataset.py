@@ -71,11 +71,16 @@ class Stream:
     async def __anext__(self) -> tuple[str, dict[str, Any]]:
         item = await self._queue.get()
         if item is None:
+            self._queue.put_nowait(None)  # every further iteration ends as well
             raise StopAsyncIteration
         return item
 
-    def close(self) -> None:
+    def end(self) -> None:
+        """The node is gone, or has cut the listener off."""
         self._queue.put_nowait(None)
+
+    def close(self) -> None:
+        """The app leaves its stream; the test still holds it."""
 
 
 class DataSet:

@@ -19,7 +19,7 @@ from p2pchat.tui.host import Host, Needed
 from p2pchat.tui.surface import GridOutput
 from tests.tui.dataset import NOON, DataSet, ScriptedHost
 
-TURNS = 400
+TURNS = 2000
 """Turns of the loop of 10 ms each before a test gives up."""
 
 

@@ -147,8 +147,10 @@ async def test_scrolling_loads_older_messages_and_keeps_the_place() -> None:
     )
     async with terminal(data) as app:
         await app.shows("text 249.")
-        for _ in range(6):
+        while len(data.asked("message.list")) < 2:
             app.press("\x1b[5~")  # PgUp
+            await asyncio.sleep(0.02)
+        await app.lacks("Monday, 23 November 2026")  # it stands above the oldest that is loaded
         await app.shows("↓ newer messages below")
         assert [each.get("before") for each in data.asked("message.list")][:2] == [
             None,
@@ -279,7 +281,7 @@ async def test_the_node_may_end_first() -> None:
     data = DataSet([contact("Bob")])
     async with terminal(data) as app:
         await app.shows("Bob")
-        data.stream.close()
+        data.stream.end()
         await app.shows("The p2pchat process that holds this profile has ended.")
         app.press("\x03")
         await app.until_ended()

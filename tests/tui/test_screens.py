@@ -129,7 +129,7 @@ async def test_a_narrow_screen_has_no_sidebar() -> None:
         await app.shows("Carol", "│", "1 ● Bob")
 
 
-@pytest.mark.parametrize("rows", [7, 8, 10, 12])
+@pytest.mark.parametrize("rows", [7, 8, 10, 12, 16, 20])
 async def test_on_a_tiny_screen_one_can_still_write(rows: int) -> None:
     async with terminal(people(), 40, rows) as app:
         await app.shows("Carol")

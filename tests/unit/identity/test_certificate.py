@@ -163,6 +163,9 @@ def test_a_generation_out_of_bounds_is_not_issued(generation: int) -> None:
 
 @pytest.mark.parametrize("now", [-1, 2**64 - CERTIFICATE_LIFETIME_MS, 2**64])
 def test_a_clock_that_no_certificate_can_hold_is_refused(now: int) -> None:
+    assert issue(SEED, STATIC, generation=0, now_ms=0)
+    latest = 2**64 - 1 - CERTIFICATE_LIFETIME_MS
+    assert issue(SEED, STATIC, generation=0, now_ms=latest).not_after_ms == 2**64 - 1
     with pytest.raises(CertificateError, match="clock"):
         issue(SEED, STATIC, generation=0, now_ms=now)
 

@@ -83,7 +83,7 @@ def test_every_single_typing_error_is_refused() -> None:
     good = peer_id(IDENTITY)
     for place, right in enumerate(good):
         for wrong in ALPHABET.replace(right, ""):
-            with pytest.raises(IdentityError):
+            with pytest.raises(IdentityError, match=r"^the peer id is mistyped"):
                 parse_peer_id(good[:place] + wrong + good[place + 1 :])
 
 
@@ -128,7 +128,7 @@ def test_a_peer_id_cut_short_is_refused(number: int) -> None:
 def test_other_spellings_are_refused(spoil: object) -> None:
     """R-3.2.2: one key has one peer id."""
     assert callable(spoil)
-    with pytest.raises(IdentityError):
+    with pytest.raises(IdentityError, match=r"^a peer id has 56 letters"):
         parse_peer_id(spoil(peer_id(IDENTITY)))
 
 

@@ -105,8 +105,19 @@ def test_a_comparison_never_survives_a_new_key() -> None:
     """R-3.6.4, whatever way leads there."""
     pin = on_accept(on_wrong_identity(on_verified(UNVERIFIED), OFFERED))
     assert pin == Pin(OFFERED, Trust.UNVERIFIED)
-    assert on_keep(on_wrong_identity(VERIFIED, OFFERED)).trust is Trust.UNVERIFIED
     assert on_accept(on_block(VERIFIED)).trust is Trust.UNVERIFIED
+
+
+def test_a_comparison_survives_a_key_that_was_dismissed() -> None:
+    """R-3.6.7: the pinned key is the one that was compared."""
+    changed = on_wrong_identity(VERIFIED, OFFERED)
+    assert on_keep(changed, was_verified=True) == VERIFIED
+    assert on_keep(changed, was_verified=False) == UNVERIFIED
+
+
+def test_there_must_be_a_new_key_to_accept_one() -> None:
+    with pytest.raises(TrustError, match=r"^no new key"):
+        on_accept(CHANGED_ALONE)
 
 
 def test_blocking_forgets_an_offered_key() -> None:

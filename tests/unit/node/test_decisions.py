@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from p2pchat.constants import SIMULTANEOUS_OPEN_WINDOW_S
+from p2pchat.constants import CONNECTION_LIFETIME_S, SIMULTANEOUS_OPEN_WINDOW_S
 from p2pchat.identity.trust import Trust
 from p2pchat.node.backoff import STABLE_AFTER_S, Backoff
 from p2pchat.node.opening import Opening, newcomer_stays
@@ -158,3 +158,14 @@ def test_the_persons_own_decision_comes_before_all_else() -> None:
     for trust, words in ((Trust.BLOCKED, "blocked"), (Trust.REQUEST, "asks to be accepted")):
         reason = Reason(Absence.LOST, "whatever")
         assert explain(reason, trust=trust, has_addresses=True, dials=True, now=0.0) == words
+
+
+# --- a new handshake once a day -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outbound", [False, True])
+def test_the_side_that_dialled_makes_a_new_connection_after_a_day(outbound: bool) -> None:
+    """R-7.6.3."""
+    opening = Opening(outbound, 100.0)
+    assert not opening.is_spent(100.0 + CONNECTION_LIFETIME_S - 2.0**-20)
+    assert opening.is_spent(100.0 + CONNECTION_LIFETIME_S) is outbound

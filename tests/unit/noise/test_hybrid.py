@@ -53,7 +53,7 @@ def sides(name: str, **responder: Any) -> Pair:
 
 @pytest.mark.parametrize("name", ALL)
 def test_both_sides_of_every_hybrid_protocol_agree(name: str) -> None:
-    """§5.5"""
+    """R-5.5.1"""
     pair = make_pair(name, prologue=b"prologue")
     number = 0
     while not pair.initiator.is_complete:
@@ -112,7 +112,7 @@ def test_the_published_handshake_is_byte_for_byte_ours() -> None:
 
 
 def test_xxhfs_sends_the_kem_key_in_clear_and_the_ciphertext_sealed() -> None:
-    """§5.5"""
+    """R-5.5.1, R-5.5.2"""
     ciphertext, shared_secret = kem.EncapsulationKey(E1.public).encapsulate()
     initiator = HandshakeState(XXHFS, initiator=True, rng=seeded_rng("i"), s=STATIC_I, e1=E1)
     responder = sides(XXHFS, encapsulate=lambda _public: (ciphertext, shared_secret)).responder
@@ -126,7 +126,7 @@ def test_xxhfs_sends_the_kem_key_in_clear_and_the_ciphertext_sealed() -> None:
 
 
 def test_ikhfs_seals_the_kem_key_too() -> None:
-    """§5.5: it follows ``es``."""
+    """R-5.5.1, R-5.5.2: it follows ``es``."""
     pair = sides(IKHFS)
     initiator = HandshakeState(
         IKHFS, initiator=True, rng=seeded_rng("i"), s=STATIC_I, rs=STATIC_R.public, e1=E1
@@ -159,7 +159,7 @@ def test_the_longest_hybrid_message_has_65535_bytes(number: int, overhead: int) 
 
 
 def test_kem_keys_and_secrets_are_fresh_in_each_handshake() -> None:
-    """R-5.1.7, §5.5: 32 and 64 bytes of the rng when message 1 is written, 32 for message 2."""
+    """R-5.5.3, R-5.1.7: 32 and 64 bytes of the rng when message 1 is written, 32 for message 2."""
     asked: list[int] = []
 
     def rng(count: int) -> bytes:
@@ -210,7 +210,7 @@ def test_kem_keys_out_of_place_are_refused_at_once(
 
 
 def test_splitting_forgets_the_kem_key() -> None:
-    """R-5.1.8, §5.5"""
+    """R-5.5.6, R-5.1.8"""
     pair = make_pair(XXHFS)
     pair.advance(1)
     assert contents(pair.initiator)["_party"]["_e1"] is not None
@@ -253,7 +253,7 @@ def assert_refused_without_trace(
 
 @pytest.mark.parametrize("name", [XXHFS, IKHFS])
 def test_flipped_bytes_are_refused_without_trace(name: str) -> None:
-    """R-5.2.1, §5.5: key, ciphertext, tags and all else; then the genuine message is read."""
+    """R-5.2.1: key, ciphertext, tags and all else; then the genuine message is read."""
     pair = make_pair(name)
     while not pair.initiator.is_complete:
         writer, reader = pair.turn()
@@ -285,7 +285,7 @@ def test_a_changed_kem_key_in_clear_shows_in_the_answer() -> None:
 
 
 def test_a_kem_key_out_of_range_is_refused_without_trace() -> None:
-    """§5.5, FIPS 203 §7.2: before the responder answers, and the genuine key still comes."""
+    """R-5.5.4, FIPS 203 §7.2: before the responder answers, and the genuine key still comes."""
     pair = make_pair(XXHFS)
     message = pair.initiator.write_message()
     assert_refused_without_trace(pair.responder, message[:32] + BAD_KEY, InvalidKeyError)
@@ -295,7 +295,7 @@ def test_a_kem_key_out_of_range_is_refused_without_trace() -> None:
 
 
 def test_a_kem_key_out_of_range_is_refused_though_it_comes_encrypted() -> None:
-    """§5.5: an authentic IKhfs message from a hostile peer."""
+    """R-5.5.4: an authentic IKhfs message from a hostile peer."""
     hostile = kem.KemKeyPair(E1.private, BAD_KEY, E1._expanded)
     initiator = HandshakeState(
         IKHFS, initiator=True, rng=seeded_rng("i"), s=STATIC_I, rs=STATIC_R.public, e1=hostile
@@ -307,7 +307,7 @@ def test_a_kem_key_out_of_range_is_refused_though_it_comes_encrypted() -> None:
 
 @pytest.mark.parametrize("name", [XXHFS, IKHFS])
 def test_a_ciphertext_for_another_key_shows_only_as_a_failed_tag(name: str) -> None:
-    """§5.5: implicit rejection; the same error and words as for any forgery."""
+    """R-5.5.5: implicit rejection; the same error and words as for any forgery."""
     pair = sides(name, encapsulate=lambda _public: (bytes(1088), bytes(32)))
     pair.advance(1)
     message = pair.responder.write_message()
@@ -322,6 +322,7 @@ def test_a_ciphertext_for_another_key_shows_only_as_a_failed_tag(name: str) -> N
 
 
 def test_a_genuine_ciphertext_with_the_wrong_secret_is_refused() -> None:
+    """R-5.5.5."""
     ciphertext, _ = kem.EncapsulationKey(E1.public).encapsulate()
     initiator = HandshakeState(XXHFS, initiator=True, rng=seeded_rng("i"), s=STATIC_I, e1=E1)
     responder = sides(XXHFS, encapsulate=lambda _public: (ciphertext, bytes(32))).responder
@@ -330,7 +331,7 @@ def test_a_genuine_ciphertext_with_the_wrong_secret_is_refused() -> None:
 
 
 def test_a_hybrid_and_a_classical_side_do_not_agree() -> None:
-    """§5.5: the name is hashed, so a stripped ``hfs`` cannot complete."""
+    """R-5.5.1: the name is hashed, so a stripped ``hfs`` cannot complete."""
     hybrid, classical = make_pair(XXHFS), make_pair(XX)
     classical.responder.read_message(hybrid.initiator.write_message())  # e1 looks like a payload
     with pytest.raises(DecryptionError):
@@ -338,7 +339,7 @@ def test_a_hybrid_and_a_classical_side_do_not_agree() -> None:
 
 
 def test_an_interrupted_write_makes_another_kem_key() -> None:
-    """R-5.2.1, R-5.1.7: the random source fails between ``e`` and ``e1``."""
+    """R-5.5.3, R-5.2.1, R-5.1.7: the random source fails between ``e`` and ``e1``."""
     source = seeded_rng("working")
     fail = True
 
@@ -360,7 +361,7 @@ def test_an_interrupted_write_makes_another_kem_key() -> None:
 
 @pytest.mark.parametrize("name", [XXHFS, IKHFS])
 def test_each_attempt_to_write_makes_another_kem_key(name: str) -> None:
-    """R-5.1.7, R-5.2.1, §5.5: the write fails at its end, since the payload is no bytes."""
+    """R-5.5.3, R-5.1.7, R-5.2.1: the write fails at its end, since the payload is no bytes."""
     asked: list[int] = []
     source = seeded_rng("initiator")
 

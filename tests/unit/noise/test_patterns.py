@@ -81,6 +81,7 @@ def test_patterns_and_their_modifiers(name: str, expected: str) -> None:
     ],
 )
 def test_other_patterns_are_refused(name: str, complaint: str) -> None:
+    """R-5.5.7."""
     with pytest.raises(LocalProtocolError, match=complaint):
         parse_pattern(name)
 
@@ -106,6 +107,7 @@ def test_other_patterns_are_refused(name: str, complaint: str) -> None:
     ],
 )
 def test_other_protocol_names_are_refused_in_printable_words(name: str, complaint: str) -> None:
+    """R-5.5.8."""
     with pytest.raises(LocalProtocolError, match=complaint) as caught:
         parse_protocol_name(name)
     assert str(caught.value).isprintable()
@@ -132,7 +134,7 @@ def test_other_protocol_names_are_refused_in_printable_words(name: str, complain
 def test_overheads_are_what_messages_with_empty_payloads_measure(
     pattern: str, overheads: list[int]
 ) -> None:
-    """R-5.1.2, R-5.2.3, §5.5: for XX 32, 96 and 64 bytes; hfs adds 1184 and 1088, or 16 more."""
+    """R-5.1.2, R-5.2.3, R-5.5.2: for XX 32, 96 and 64 bytes; hfs adds 1184 and 1088, or 16 more."""
     dh = "25519+MLKEM768" if "hfs" in pattern else "25519"
     name = f"Noise_{pattern}_{dh}_ChaChaPoly_SHA256"
     assert [message.overhead for message in parse_protocol_name(name).messages] == overheads

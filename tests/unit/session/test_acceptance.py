@@ -257,7 +257,7 @@ def test_a_hello_that_is_not_one_ends_the_connection() -> None:
 
 
 def test_what_is_sent_before_we_look_is_bounded() -> None:
-    """A peer who floods before its first greeting is answered does not fill our memory."""
+    """R-5.4.7: who floods before its first greeting is answered does not fill our memory."""
     pair = pair_of()
     pair.pump()
     pair.b.connection.receive_data(bytes(65537), now=pair.now)

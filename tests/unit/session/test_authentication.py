@@ -162,7 +162,7 @@ def test_a_listener_refuses_its_own_identity_too() -> None:
     bob, copy = person("bob"), person("bob")
     copy.static = person("elsewhere").static
     pair = Pair(person("alice"), bob, dialler_config=copy.config())
-    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
+    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign,assignment,return-value]  # a dialler that does not care
     pair.a.connection._opening._authentication._certificate = bob.config().certificate
     pair.pump()
     assert closed(pair.b).code is ErrorCode.WRONG_IDENTITY
@@ -176,7 +176,7 @@ def test_our_own_static_key_in_other_hands() -> None:
     pair.pump()
     assert closed(pair.a).code is ErrorCode.CERTIFICATE_INVALID
     pair = Pair(mallory, alice, listener_config=alice.config())
-    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign]  # a dialler that does not care
+    pair.a.connection._opening._authentication._check_peer = lambda encoded: None  # type: ignore[method-assign,assignment,return-value]  # a dialler that does not care
     pair.a.connection._opening._authentication._certificate = alice.config().certificate
     pair.pump()
     assert closed(pair.b).code is ErrorCode.CERTIFICATE_INVALID
@@ -185,16 +185,19 @@ def test_our_own_static_key_in_other_hands() -> None:
 @pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
 @pytest.mark.parametrize("guilty", ["alice", "bob"])
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "words"),
     [
-        {"static": b"\x09" * 32},
-        {"now_ms": NOW_MS - CERTIFICATE_LIFETIME_MS - CERTIFICATE_CLOCK_SKEW_MS - 1},
-        {"now_ms": NOW_MS + CERTIFICATE_CLOCK_SKEW_MS + 1},
+        ({"static": b"\x09" * 32}, "another static key"),
+        (
+            {"now_ms": NOW_MS - CERTIFICATE_LIFETIME_MS - CERTIFICATE_CLOCK_SKEW_MS - 1},
+            "expired: is a clock wrong",
+        ),
+        ({"now_ms": NOW_MS + CERTIFICATE_CLOCK_SKEW_MS + 1}, "not valid yet: is a clock wrong"),
     ],
     ids=["another static key", "expired", "not yet valid"],
 )
 def test_a_certificate_that_does_not_hold(
-    guilty: str, changes: dict[str, Any], suite: Suite
+    guilty: str, changes: dict[str, Any], words: str, suite: Suite
 ) -> None:
     """R-5.4.1, R-5.4.2, R-5.4.6: either side's; and its owner learns why, on whichever side."""
     alice, bob = person("alice").config(), person("bob").config()
@@ -211,6 +214,7 @@ def test_a_certificate_that_does_not_hold(
     pair.pump()
     assert codes(pair) == (ErrorCode.CERTIFICATE_INVALID, ErrorCode.CERTIFICATE_INVALID)
     judge = pair.b if guilty == "alice" else pair.a
+    assert words in closed(judge).reason
     assert judge.connection.peer_identity is None
     assert not judge.of(PeerAuthenticated)
 

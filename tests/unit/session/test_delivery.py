@@ -307,11 +307,13 @@ def test_a_damaged_snapshot_is_refused() -> None:
     alice, _ = talking()
     snapshot, envelopes = encode_session(alice), alice.unacknowledged
     for length in range(len(snapshot)):
-        with pytest.raises(DamagedStateError):
+        with pytest.raises(DamagedStateError, match="cut short"):
             decode_session(snapshot[:length], envelopes)
-    for bad in (b"\x00" + snapshot[1:], b"\x02" + snapshot[1:], snapshot + b"\x00"):
-        with pytest.raises(DamagedStateError):
-            decode_session(bad, envelopes)
+    for other in (b"\x00", b"\x02"):
+        with pytest.raises(DamagedStateError, match="unknown format"):
+            decode_session(other + snapshot[1:], envelopes)
+    with pytest.raises(DamagedStateError):
+        decode_session(snapshot + b"\x00", envelopes)
 
 
 @pytest.mark.parametrize(

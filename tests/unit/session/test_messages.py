@@ -117,14 +117,18 @@ def test_an_id_or_a_time_out_of_bounds_cannot_be_sent(message: Text) -> None:
         {"body": ...},
         {"body": b"hello"},
         {"body": None},
-        {"!more": 1},
     ],
     ids=str,
 )
 def test_what_is_out_of_form_is_refused(changes: dict[str, Any]) -> None:
-    """R-9.1.3, R-9.1.4."""
+    """R-9.1.3."""
     with pytest.raises(ProtocolError):
         decode_message(content(**changes))
+
+
+def test_a_text_that_says_more_than_we_understand_is_kept_as_such() -> None:
+    """R-9.2.2: refused, it would come again at every connection, for ever."""
+    assert decode_message(content(**{"!more": 1})) == Unsupported(ID, 5, "text")
 
 
 def test_later_fields_are_ignored() -> None:

@@ -10,7 +10,11 @@ from p2pchat.errors import ErrorCode
 from p2pchat.session.codec import encode_map
 from p2pchat.session.events import Attach, FirstMessageRead
 from p2pchat.session.frames import (
+    ClearKind,
     Kind,
+    decode_inner,
+    encode_clear,
+    encode_refusal,
     pad_payload,
 )
 from p2pchat.session.negotiation import Offer, Suite, encode_offer
@@ -180,3 +184,27 @@ def test_a_ratchet_key_of_low_order_makes_no_session(point: bytes) -> None:
         script.deliver(len(sealed).to_bytes(2, "big") + sealed)
     assert not closed(alice).clean
     assert not alice.connection.is_open
+
+
+def test_who_proved_nothing_in_message_3_still_learns_why() -> None:
+    """R-5.4.6: under the transport keys, since it reads nothing else any more."""
+    script = speak(initiator=True, payload=payload_of(True, cert=...))
+    script.collect()
+    frame = script.buffer.take_frame()
+    assert frame is not None
+    inner = script.engine.split().receive.decrypt_with_ad(b"", frame)
+    assert decode_inner(inner) == (Kind.CLOSE, b"\x00\x01")
+    assert len(script.buffer) == 0
+
+
+def test_a_message_3_that_does_not_authenticate_gets_a_refusal_in_the_clear() -> None:
+    """R-5.4.6: there are no transport keys to say it under."""
+    script = Script(initiator=True)
+    script.deliver(script.preamble)
+    script.say(b"")
+    script.collect()
+    script.read()
+    script.deliver(encode_clear(ClearKind.NOISE, bytes(576)))
+    assert closed(script.peer).code is ErrorCode.HANDSHAKE_FAILED
+    refusal = script.peer.connection.data_to_send()
+    assert refusal == encode_refusal(ErrorCode.HANDSHAKE_FAILED)

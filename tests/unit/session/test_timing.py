@@ -49,6 +49,7 @@ def test_a_handshake_has_ten_seconds() -> None:
     )
     tick(pair, pair.b, start + 10)
     assert closed(pair.b).code is ErrorCode.TIMEOUT
+    assert "too long" in closed(pair.b).reason
 
 
 def test_and_ten_more_from_there_to_a_greeting() -> None:
@@ -154,12 +155,25 @@ def test_a_peer_that_is_silent_for_45_seconds_is_gone() -> None:
         assert not pair.a.connection.is_closed
     data = tick(pair, pair.a, start + 45)
     assert (closed(pair.a).code, closed(pair.a).clean) == (ErrorCode.TIMEOUT, False)
+    assert "silent" in closed(pair.a).reason
     assert len(frames_of(data)) == 1
     assert pair.a.connection.next_deadline() is None
 
 
+def test_stray_bytes_keep_nobody_alive() -> None:
+    """R-7.4.3: on the path, somebody feeds us the beginning of a frame that never ends."""
+    pair = open_pair()
+    start = pair.now
+    pair.a.connection.receive_data(b"\xff\xff", now=start + 1)
+    for second in range(2, 45):
+        pair.a.connection.receive_data(b"x", now=start + second)
+        assert pair.a.drain() == []
+    tick(pair, pair.a, start + 45)
+    assert closed(pair.a).code is ErrorCode.TIMEOUT
+
+
 def test_anything_received_keeps_the_connection_alive() -> None:
-    """R-7.4.3."""
+    """R-7.4.3: any frame that authenticates."""
     pair = open_pair()
     start = pair.now
     pair.a.connection.receive_data(forge(pair.b, Kind.PONG, bytes(8)), now=start + 40)

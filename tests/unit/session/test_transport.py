@@ -113,13 +113,17 @@ def test_a_text_that_is_too_long_is_refused_before_anything_changes() -> None:
     assert pair.a.connection.data_to_send() == b""
 
 
-def test_parts_are_bounded_before_they_are_put_together() -> None:
+@pytest.mark.parametrize("by_the_initiator", [True, False])
+def test_parts_are_bounded_before_they_are_put_together(by_the_initiator: bool) -> None:
     """R-8.5.7: index and envelope at their limit, then one byte more."""
     pair = open_pair()
-    hear(pair, Kind.RATCHET_PART, bytes(BODY_MAX_BYTES))
-    hear(pair, Kind.RATCHET_PART, bytes(ENVELOPE_MAX_BYTES + 8 - BODY_MAX_BYTES))
-    assert not pair.b.connection.is_closed
-    assert closed(hear(pair, Kind.RATCHET_PART, b"\x00")).code is ErrorCode.PROTOCOL_VIOLATION
+    speaker, hearer = (pair.a, pair.b) if by_the_initiator else (pair.b, pair.a)
+    rest = bytes(ENVELOPE_MAX_BYTES + 8 - BODY_MAX_BYTES)
+    for body in (bytes(BODY_MAX_BYTES), rest, b"x"):
+        assert not hearer.connection.is_closed
+        hearer.connection.receive_data(forge(speaker, Kind.RATCHET_PART, body), now=pair.now)
+        hearer.drain()
+    assert closed(hearer).code is ErrorCode.PROTOCOL_VIOLATION
 
 
 @pytest.mark.parametrize("kind", [Kind.RATCHET_PART, Kind.RATCHET])

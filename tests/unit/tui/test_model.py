@@ -504,6 +504,30 @@ def test_leaving_asks_only_if_a_draft_would_be_lost() -> None:
     assert run(commanding, a.LeaveWanted())[1] == [Leave()]
 
 
+def test_lost_news_lead_to_listing_anew_without_losing_what_was_typed() -> None:
+    page = tuple(incoming(str(index)) for index in range(PAGE_MESSAGES))
+    state, _ = run(AppState(), a.ContactsListed((contact("Bob"), contact("Carol"))))
+    state, _ = run(
+        state,
+        a.HistoryLoaded("Bob", "", page),
+        a.HistoryScrolled(Anchor(9, 0), at_top=True),
+        a.Submitted("on its way", NOW),
+        a.DraftChanged("a draft"),
+    )
+    state, effects = run(state, a.NewsLost())
+    assert [each.method for each in effects if isinstance(each, Call)] == [
+        "contact.list",
+        "message.list",
+    ]
+    chat = state.conversation("Bob")
+    assert (texts(state, "Bob"), chat.draft) == (["on its way"], "a draft")
+    # The older page that was asked for before belongs to no list any more.
+    state, _ = run(state, a.HistoryLoaded("Bob", "0", (incoming("older"),)))
+    assert texts(state, "Bob") == ["on its way"]
+    state, _ = run(state, a.HistoryLoaded("Bob", "", (incoming("new"),)))
+    assert [each.key for each in state.conversation("Bob").entries] == ["new", "local-0"]
+
+
 def test_a_lost_node_is_said() -> None:
     state, _ = run(chatting(), a.ClientLost("gone"))
     assert state.lost == "gone"

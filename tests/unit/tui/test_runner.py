@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.tui import actions as a
 from p2pchat.tui.actions import Action
 from p2pchat.tui.effects import Call
 from p2pchat.tui.runner import LOST, Runner
+from p2pchat.tui.state import Delivery
 from tests.tui.dataset import DataSet, contact
 
 
@@ -73,11 +73,19 @@ async def test_refusals_say_whether_trust_was_the_reason() -> None:
 
 async def test_notifications_end_with_the_node() -> None:
     client = DataSet()
-    params: dict[str, Any] = {"contact": "Bob", "message_id": "1", "state": "sent"}
-    client.stream.put("message.state", **params)
+    client.stream.put("message.state", contact="Bob", message_id="1", state="sent")
     client.stream.put("unknown.news")
-    client.stream.close()
+    client.stream.end()
+    client.refuse["node.status"] = RpcError(RpcCode.FAILED, "the node ended")
     actions: list[Action] = []
-    await Runner(actions.append, lambda: 0).follow(client)
-    assert len(actions) == 2
-    assert actions[1] == a.ClientLost(LOST)
+    await Runner(actions.append, lambda: 0).follow(client, client.notifications())
+    assert actions == [a.MessageMoved("Bob", "1", Delivery.SENT), a.ClientLost(LOST)]
+
+
+async def test_a_listener_that_was_cut_off_listens_and_lists_anew() -> None:
+    client = DataSet()
+    client.stream.put("notifications.lost", count=3)
+    client.stream.end()
+    actions: list[Action] = []
+    await Runner(actions.append, lambda: 0).follow(client, client.notifications())
+    assert actions == [a.NewsLost(), a.NewsLost(), a.ClientLost(LOST)]
