@@ -250,8 +250,8 @@ def lax_padding(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
 
 
 def padding_of_ones(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
-    def write(kind: Any, body: bytes) -> bytes:
-        good = encode_inner(kind, body)
+    def write(kind: int, body: bytes, *, at_least: int) -> bytes:
+        good = encode_inner(kind, body, at_least=at_least)
         return good[: 3 + len(body)].ljust(len(good), b"\x01")
 
     patch.setattr("p2pchat.session.records.encode_inner", write)
@@ -259,8 +259,8 @@ def padding_of_ones(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
 
 
 def no_padding(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
-    def write(kind: Any, body: bytes) -> bytes:
-        return encode_inner(kind, body)[: 3 + len(body)]
+    def write(kind: int, body: bytes, *, at_least: int) -> bytes:
+        return encode_inner(kind, body, at_least=at_least)[: 3 + len(body)]
 
     patch.setattr("p2pchat.session.records.encode_inner", write)
     return ScriptedPeer
@@ -492,4 +492,4 @@ def test_pieces_that_the_tests_take_apart_are_there() -> None:
     assert names >= dialler.GROUND
     judged = all_judged(Role.INITIATOR) | all_judged(Role.RESPONDER)
     assert judged.isdisjoint(ELSEWHERE)
-    assert decode_inner(encode_inner(1, b"12345678")) == (1, b"12345678")  # type: ignore[arg-type]
+    assert decode_inner(encode_inner(1, b"12345678")) == (1, b"12345678")

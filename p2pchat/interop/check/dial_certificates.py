@@ -70,12 +70,12 @@ async def signatures_that_lax_libraries_take(kit: Dialling) -> None:
 
 @check(Role.INITIATOR, "R-3.3.1")
 async def certificates_out_of_form(kit: Dialling) -> None:
-    """A certificate of format 2, or of 148 or 150 B, is refused."""
+    """A certificate of format 2: CERTIFICATE_INVALID; of 148 or 150 B: PROTOCOL_VIOLATION."""
     who = kit.persona("kit-misshapen")
     await present(kit, who, payload(cert=certificate(who, form=2, **valid(kit))), INVALID)
     good = certificate(who, **valid(kit))
     for changed in (good[:-1], good + b"\x00"):
-        await present(kit, who, payload(cert=changed), INVALID, VIOLATION)
+        await present(kit, who, payload(cert=changed), VIOLATION)
 
 
 @check(Role.INITIATOR, "R-3.3.3")
@@ -135,7 +135,7 @@ async def payloads_badly_padded(kit: Dialling) -> None:
     good = payload(cert=certificate(who, **valid(kit)))
     cases = (good[:-1] + b"\x01", b"\xff\xff" + good[2:], good + b"\x00", b"")
     for content in cases:
-        await present(kit, who, content, VIOLATION, ErrorCode.HANDSHAKE_FAILED)
+        await present(kit, who, content, VIOLATION)
 
 
 @check(Role.INITIATOR, "R-9.1.1", "R-9.1.3", "R-9.1.4", "R-5.3.1")
@@ -147,7 +147,7 @@ async def payloads_out_of_form(kit: Dialling) -> None:
     contents = [pad_payload(encode_map(each)) for each in fields]
     contents += [pad_payload(b"\x90"), pad_payload(b"\xc1"), pad_payload(b"")]
     for content in contents:
-        await present(kit, who, content, VIOLATION, ErrorCode.HANDSHAKE_FAILED)
+        await present(kit, who, content, VIOLATION)
 
 
 @check(Role.INITIATOR, "R-9.1.4", "R-5.3.1")

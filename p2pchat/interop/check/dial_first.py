@@ -87,7 +87,7 @@ async def resumption(kit: Dialling) -> None:
         talk.send(*dialogue.frames(envelope.index, envelope.envelope))
         await dialogue.until(lambda: dialogue.acks > acks, "an ACK of an envelope that came twice")
         await dialogue.settle()
-        if [text.body for text in dialogue.texts].count("once") > 1:
+        if dialogue.echoes("once") > 1:
             raise FailedError("an envelope that came twice was taken twice")
         await dialogue.leave()
 
@@ -209,13 +209,15 @@ async def an_older_generation(kit: Dialling) -> None:
 
 @check(Role.INITIATOR, "R-10.2.2", "R-10.2.3", story="first")
 async def the_newer_connection(kit: Dialling) -> None:
-    """A second connection of the same contact takes the place of the first."""
+    """A second connection of the same contact takes the place of the first: SUPERSEDED."""
     async with kit.dialogue(FRIEND) as older, kit.dialogue(FRIEND) as newer:
         newer.say("here now")
         await newer.acknowledgement(newer.state.sent)
         await older.settle(1.0)
         if not older.ended:
             raise FailedError("the older connection of the same contact stays")
+        if older.talk.code != ErrorCode.SUPERSEDED:
+            raise FailedError("it did not close the older connection with SUPERSEDED")
         await newer.leave()
 
 

@@ -205,10 +205,14 @@ class Dialogue:
     async def echo(self, body: str, *, within: float = ANSWER_S) -> None:
         """Wait for a text."""
         await self.until(
-            lambda: any(text.body == body for text in self.texts),
+            lambda: self.echoes(body) > 0,
             f"the echo of {body!r}",
             within=within,
         )
+
+    def echoes(self, body: str) -> int:
+        """Count the texts that repeat ``body``; they may put something before it."""
+        return sum(text.body.endswith(body) for text in self.texts)
 
     async def settle(self, within: float = 0.25) -> None:
         """Take what comes until it is quiet, or over."""

@@ -29,7 +29,7 @@ class NotReachedError(Exception):
 
 
 def sort_key(requirement: str) -> list[int]:
-    """Order ``R-5.10.2`` after ``R-5.9.1``."""
+    """Order ids by their numbers: section 10 after section 9."""
     return [int(part) for part in requirement.removeprefix("R-").split(".")]
 
 

@@ -37,8 +37,8 @@ class Verdict:
     clear: bool = False
     answer: str = ""
 
-    def require(self, *codes: ErrorCode) -> None:
-        """Return only if it refused with one of these codes.
+    def require(self, *codes: ErrorCode, or_silence: bool = False) -> None:
+        """Return only if it refused with one of these codes, or said nothing if that will do.
 
         Raises:
             FailedError: It did not.
@@ -46,6 +46,8 @@ class Verdict:
         wanted = " or ".join(code.name for code in codes)
         if not self.ended:
             raise FailedError(f"{self.answer or 'it went on waiting'}, not {wanted}")
+        if self.code is None and or_silence:
+            return
         if self.code is None:
             raise FailedError(f"it ended the connection without telling {wanted}")
         if self.code not in codes:

@@ -38,20 +38,20 @@ def test_every_check_says_how(role: Role) -> None:
 
 def test_an_outcome_follows_from_all_checks_of_a_requirement() -> None:
     report = Report()
-    report.keep("R-1.1.1", "R-1.1.2")
-    report.fail(["R-1.1.2"], "it broke")
-    report.fail(["R-1.1.2"], "it broke")
-    report.obstruct(["R-1.1.1", "R-1.1.3"], "no way there")
+    report.keep("R-2.1.1", "R-2.2.1")
+    report.fail(["R-2.2.1"], "it broke")
+    report.fail(["R-2.2.1"], "it broke")
+    report.obstruct(["R-2.1.1", "R-2.3.1"], "no way there")
     lines = report.lines(
-        {"R-1.1.3": "by looking", "R-1.1.10": "", "R-1.1.4": ""}, {"R-1.2.1": "at home"}
+        {"R-2.3.1": "by looking", "R-10.2.1": "", "R-3.1.1": ""}, {"R-10.2.2": "at home"}
     )
     assert [(line.requirement, line.outcome, line.detail) for line in lines] == [
-        ("R-1.1.1", Outcome.PASSED, ""),
-        ("R-1.1.2", Outcome.FAILED, "it broke"),
-        ("R-1.1.3", Outcome.NOT_REACHED, "no way there"),
-        ("R-1.1.4", Outcome.NOT_REACHED, "the run ended before its turn"),
-        ("R-1.1.10", Outcome.NOT_REACHED, "the run ended before its turn"),
-        ("R-1.2.1", Outcome.NOT_REACHED, "at home"),
+        ("R-2.1.1", Outcome.PASSED, ""),
+        ("R-2.2.1", Outcome.FAILED, "it broke"),
+        ("R-2.3.1", Outcome.NOT_REACHED, "no way there"),
+        ("R-3.1.1", Outcome.NOT_REACHED, "the run ended before its turn"),
+        ("R-10.2.1", Outcome.NOT_REACHED, "the run ended before its turn"),
+        ("R-10.2.2", Outcome.NOT_REACHED, "at home"),
     ]
     assert lines[2].how == "by looking"
-    assert lines[0].as_text() == "passed       R-1.1.1"
+    assert lines[0].as_text() == "passed       R-2.1.1"
