@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -80,21 +81,28 @@ def test_the_scripted_peer_says_who_it_is_and_ends_on_a_signal() -> None:
     assert len(ids) == 2
 
 
+def drained(process: subprocess.Popen[str]) -> None:
+    """Read on in the background: a full pipe would stop the process."""
+    assert process.stdout is not None
+    threading.Thread(target=process.stdout.read, daemon=True).start()
+
+
 @pytest.mark.slow
 def test_two_processes_each_way() -> None:
     """The kit's peer and the kit's checker over TCP, in both roles."""
     quick = ("--patience", "2", "--json")
-    with (
-        running("peer", "--listen", "127.0.0.1:0") as peer,
-        running("check", first_line(peer)["address"], *quick) as checker,
-    ):
-        lines = checker.communicate(timeout=60)[0].splitlines()
-        assert checker.returncode == 0, [line for line in lines if "failed" in line]
+    with running("peer", "--listen", "127.0.0.1:0") as peer:
+        address = first_line(peer)["address"]
+        drained(peer)
+        with running("check", address, *quick) as checker:
+            lines = checker.communicate(timeout=60)[0].splitlines()
+            assert checker.returncode == 0, [line for line in lines if "failed" in line]
     assert json.loads(lines[-1])["failed"] == 0
     assert json.loads(lines[-1])["passed"] > 90
     with running("check", "--listen", "127.0.0.1:0", *quick) as checker:
         told = first_line(checker)
-        with running("peer", "--dial", told["listening"], "--expect", told["peer_id"]):
+        with running("peer", "--dial", told["listening"], "--expect", told["peer_id"]) as peer:
+            drained(peer)
             lines = checker.communicate(timeout=60)[0].splitlines()
             assert checker.returncode == 0, [line for line in lines if "failed" in line]
     assert json.loads(lines[-1])["failed"] == 0
