@@ -9,6 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as typing's own, without importing it
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Final
 
 
@@ -37,17 +38,24 @@ class Command:
         help: One line without a full stop.
         arguments: In the order in which ``--help`` shows them.
         opens_profile: It takes ``PROFILE_OPTIONS`` as well.
+        problem: Takes what was parsed; returns what does not belong together, or nothing.
     """
 
-    __slots__ = ("arguments", "help", "name", "opens_profile")
+    __slots__ = ("arguments", "help", "name", "opens_profile", "problem")
 
     def __init__(
-        self, name: str, help_text: str, *arguments: Argument, opens_profile: bool = True
+        self,
+        name: str,
+        help_text: str,
+        *arguments: Argument,
+        opens_profile: bool = True,
+        problem: Callable[[Any], str] | None = None,
     ) -> None:
         self.name = name
         self.help = help_text
         self.arguments = arguments
         self.opens_profile = opens_profile
+        self.problem = problem
 
 
 def _positive(text: str) -> int:
@@ -64,6 +72,36 @@ def _seconds(text: str) -> float:
     if not 0 <= number <= 24 * 3600:  # false for NaN as well
         raise ValueError
     return number
+
+
+_INTEROP_OPTIONS = {
+    "noise-vectors": (),
+    "vectors": ("check", "print", "write"),
+    "peer": ("listen", "dial", "expect", "seed"),
+    "check": ("listen", "seed", "json", "patience"),
+}
+
+
+def _interop_problem(args: Any) -> str:
+    """Say which of ``interop``'s arguments do not belong together."""
+    kind, targets = args.kind, len(args.target)
+    for options in _INTEROP_OPTIONS.values():
+        for option in options:
+            if option not in _INTEROP_OPTIONS[kind] and getattr(args, option):
+                return f"interop {kind} has no --{option}"
+    if kind == "noise-vectors":
+        return "" if targets else "interop noise-vectors needs a FILE"
+    if kind == "check":
+        ways = targets + bool(args.listen)
+        return "" if ways == 1 else "interop check takes one HOST:PORT, or --listen HOST:PORT"
+    if targets:
+        return f"interop {kind} takes options only"
+    if kind == "vectors":
+        ways = bool(args.check) + args.print + bool(args.write)
+        return "" if ways <= 1 else "interop vectors takes one of --check, --print and --write"
+    if bool(args.listen) == bool(args.dial):
+        return "interop peer takes --listen HOST:PORT or --dial HOST:PORT"
+    return "--expect belongs to --dial" if args.expect and not args.dial else ""
 
 
 _positive.__name__ = "whole number from 1 on"
@@ -158,15 +196,36 @@ COMMANDS: Final = (
     ),
     Command(
         "interop",
-        "check this implementation against published vectors",
+        "check implementations of the protocol, this one or yours",
         Argument(
             "kind",
-            "noise-vectors: files in the cacophony JSON format",
+            "noise-vectors: check published Noise vectors; vectors: this protocol's; peer: a "
+            "scripted peer that echoes; check: try another implementation and report",
             metavar="KIND",
-            choices=("noise-vectors",),
+            choices=("noise-vectors", "vectors", "peer", "check"),
         ),
-        Argument("file", "a file with vectors", metavar="FILE", nargs="+"),
+        Argument(
+            "target",
+            "noise-vectors: files with vectors; check: where it listens",
+            metavar="FILE|HOST:PORT",
+            nargs="*",
+        ),
+        Argument("--listen", "peer, check: wait for connections there", metavar="HOST:PORT"),
+        Argument("--dial", "peer: connect there, again and again", metavar="HOST:PORT"),
+        Argument("--expect", "peer --dial: who must answer", metavar="PEERID"),
+        Argument("--seed", "peer, check: whose keys to use (1)", metavar="TEXT"),
+        Argument(
+            "--patience",
+            "check: leave out what takes longer (20)",
+            metavar="SECONDS",
+            type=_seconds,
+        ),
+        Argument("--check", "vectors: compare the files there", metavar="DIR"),
+        Argument("--print", "vectors: print them", action="store_true"),
+        Argument("--write", "vectors: write the files there", metavar="DIR"),
+        _JSON,
         opens_profile=False,
+        problem=_interop_problem,
     ),
     Command(
         "completion",

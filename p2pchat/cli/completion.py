@@ -10,7 +10,7 @@ from typing import Final
 
 from p2pchat.cli.commands import COMMANDS, PROFILE_OPTIONS, Argument, Command
 
-_FILE_METAVARS: Final = frozenset({"FILE", "NAME|DIR"})
+_FILE_METAVARS: Final = frozenset({"FILE", "NAME|DIR", "DIR", "FILE|HOST:PORT"})
 """Where a file name is a sensible guess."""
 _GLOBAL: Final = (*PROFILE_OPTIONS, Argument("--version", "show the version", action="version"))
 _HELP: Final = Argument("--help", "show help", action="help")

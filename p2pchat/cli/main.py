@@ -90,9 +90,9 @@ def _run(args: Namespace) -> int:
 
             return run_demo(as_json=args.json)
         case "interop":
-            from p2pchat.interop import noise_vectors
+            from p2pchat.interop import command
 
-            return noise_vectors.run(args.file, print)
+            return command.run(args, lambda line: print(line, flush=True))
         case "completion":
             from p2pchat.cli.completion import script
 

@@ -67,7 +67,10 @@ class _CommandParser:
             _add(parser, argument)
         for option in PROFILE_OPTIONS if self._command.opens_profile else ():
             _add(parser, option, default=argparse.SUPPRESS)
-        return parser.parse_known_args(args, namespace)
+        parsed, rest = parser.parse_known_args(args, namespace)
+        if self._command.problem is not None and (problem := self._command.problem(parsed)):
+            parser.error(problem)
+        return parsed, rest
 
 
 def build_parser() -> argparse.ArgumentParser:

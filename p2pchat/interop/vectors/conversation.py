@@ -1,0 +1,278 @@
+"""greeting.json, messages.json, session.json, errors.json (protocol.md §8, §9, §12)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgpack
+
+from p2pchat.crypto import x25519
+from p2pchat.crypto.secret import Secret
+from p2pchat.errors import ErrorCode
+from p2pchat.interop.personas import seeded_rng
+from p2pchat.interop.vectors.form import VectorFile, from_hex, refused
+from p2pchat.ratchet.double_ratchet import init_responder
+from p2pchat.ratchet.state import RatchetSeed
+from p2pchat.session.codec import encode_map
+from p2pchat.session.delivery import (
+    DIGEST_LABEL,
+    Envelope,
+    SessionState,
+    SessionSummary,
+    acknowledge,
+    can_resume,
+    next_digest,
+)
+from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
+from p2pchat.session.messages import Text, Unsupported, decode_message, encode_message
+
+VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION.name
+_SESSION: Final = {"id": bytes(range(16)), "sent": 12, "received": 7, "digest": bytes(range(32))}
+
+
+def files() -> list[VectorFile]:
+    """Return the files."""
+    return [
+        VectorFile(
+            "greeting.json",
+            "protocol.md sections 8.3 and 9.1: bodies of HELLO",
+            _greetings(),
+            _bad_greetings(),
+            {"HELLO": from_hex(decode_greeting)},
+        ),
+        VectorFile(
+            "messages.json",
+            "protocol.md section 9.2: application messages",
+            _messages(),
+            _bad_messages(),
+            {"message": from_hex(decode_message)},
+        ),
+        VectorFile(
+            "session.json",
+            "protocol.md sections 8.4 and 8.5: digests, agreement, parts, acknowledgements; "
+            "the envelopes are placeholders (those of the ratchet are in ratchet.json)",
+            [_digests(), *_agreements(), *_parts()],
+            refused("ACK", VIOLATION, ACK_of_what_was_not_sent=(6).to_bytes(8, "big"))
+            + refused("ACK", VIOLATION, ACK_below_an_earlier_one=(1).to_bytes(8, "big")),
+            {"ACK": from_hex(lambda data: acknowledge(_state(), int.from_bytes(data, "big")))},
+        ),
+        VectorFile(
+            "errors.json",
+            "protocol.md section 12: error codes",
+            [{"name": code.name, "code": code.value} for code in ErrorCode],
+        ),
+    ]
+
+
+def _greetings() -> list[dict[str, Any]]:
+    summary = SessionSummary(bytes(range(16)), 12, 7, bytes(range(32)))
+    greetings = {
+        "a stranger, or someone blocked": Greeting(False),
+        "accepted, without a session": Greeting(True, "Älice"),
+        "accepted, with a note": Greeting(True, "Alice", "We met in Ghent."),
+        "accepted, with a session": Greeting(True, "Alice", session=summary),
+        "accepted, with nothing else": Greeting(True),
+    }
+    cases = [
+        {"name": f"HELLO: {name}", **_fields(greeting), "body": encode_greeting(greeting).hex()}
+        for name, greeting in greetings.items()
+    ]
+    later = encode_map({"later": [1, {"x": None}], "accepted": True, "name": "Alice"})
+    other = {"name": "HELLO: unknown fields are ignored", **_fields(decode_greeting(later))}
+    return [*cases, {**other, "body": later.hex()}]
+
+
+def _fields(greeting: Greeting) -> dict[str, Any]:
+    session = greeting.session
+    return {
+        "accepted": greeting.accepted,
+        "own_name": greeting.name,
+        "note": greeting.note,
+        "session": None
+        if session is None
+        else {
+            "id": session.session_id.hex(),
+            "sent": session.sent,
+            "received": session.received,
+            "digest": session.digest.hex(),
+        },
+    }
+
+
+def _bad_greetings() -> list[dict[str, str]]:
+    def hello(**fields: Any) -> bytes:
+        return encode_map({"accepted": True, "name": "Alice"} | fields)
+
+    deep: Any = []
+    for _ in range(8):
+        deep = [deep]
+    return refused(
+        "HELLO",
+        VIOLATION,
+        HELLO_empty=b"",
+        HELLO_that_is_no_msgpack=b"\xc1",
+        HELLO_that_is_an_array=b"\x91\xc3",
+        HELLO_with_a_key_twice=b"\x82\xa8accepted\xc2\xa8accepted\xc3",
+        HELLO_with_a_key_that_is_no_string=b"\x82\xa8accepted\xc3\x01\x02",
+        HELLO_with_an_extension=msgpack.packb({"accepted": True, "x": msgpack.ExtType(5, b"y")}),
+        HELLO_with_text_that_is_no_UTF_8=b"\x82\xa8accepted\xc3\xa4name\xa2\xff\xfe",
+        HELLO_with_bytes_behind_its_end=hello() + b"\x00",
+        HELLO_that_nests_too_deep=hello(x=deep),
+        HELLO_with_33_entries=hello(**{f"x{number}": 0 for number in range(31)}),
+        HELLO_with_an_array_of_65_items=hello(x=[0] * 65),
+        HELLO_with_a_length_that_is_not_there=b"\xdf\xff\xff\xff\xff",
+        HELLO_of_more_than_2048_bytes=hello(x=bytes(2048)),
+        HELLO_without_accepted=encode_map({"name": "Alice"}),
+        HELLO_with_a_number_for_a_bool=hello(accepted=1),
+        HELLO_with_a_name_of_65_bytes=hello(name="n" * 65),
+        HELLO_with_a_note_of_281_characters=hello(note="n" * 281),
+        HELLO_with_an_unknown_mandatory_field=hello(**{"!later": 1}),
+        HELLO_with_a_mandatory_field_in_its_session=hello(session={**_SESSION, "!later": 1}),
+        HELLO_with_a_session_id_of_15_bytes=hello(session={**_SESSION, "id": bytes(15)}),
+        HELLO_with_a_bool_for_a_count=hello(session={**_SESSION, "sent": True}),
+        HELLO_with_a_float_for_a_count=hello(session={**_SESSION, "sent": 1.0}),
+        HELLO_with_a_negative_count=hello(session={**_SESSION, "received": -1}),
+    )
+
+
+def _messages() -> list[dict[str, Any]]:
+    rng = seeded_rng("vectors/messages")
+    texts = {
+        "text": Text(rng(16), 1_790_000_000_000, "Hello, Bob."),
+        "text in two lines, beyond ASCII": Text(rng(16), 1_790_000_000_001, "Grüße\n你好 👩‍💻"),
+        "text of one byte, at the begin of time": Text(rng(16), 0, "."),
+        "text at the end of time": Text(rng(16), 2**53 - 1, "at last"),
+    }
+    cases = [
+        {
+            "name": name,
+            "t": "text",
+            "id": text.message_id.hex(),
+            "at": text.sent_at_ms,
+            "body": text.body,
+            "content": encode_message(text).hex(),
+        }
+        for name, text in texts.items()
+    ]
+    for name, fields in (
+        ("a kind that is not known is stored", {"t": "hologram", "data": [1]}),
+        ("unknown fields of a text are ignored", {"t": "text", "body": "x", "later": {}}),
+        ("a text with a mandatory field that is not known is stored", {"t": "text", "!x": 1}),
+    ):
+        content = encode_map({"id": bytes(16), "at": 5, **fields})
+        read = decode_message(content)
+        case = {"name": name, "t": fields["t"], "id": bytes(16).hex(), "at": 5}
+        body = {} if isinstance(read, Unsupported) else {"body": read.body}
+        cases.append({**case, **body, "content": content.hex()})
+    return cases
+
+
+def _bad_messages() -> list[dict[str, str]]:
+    def text(**fields: Any) -> bytes:
+        return encode_map({"t": "text", "id": bytes(16), "at": 0, "body": "x"} | fields)
+
+    return refused(
+        "message",
+        VIOLATION,
+        message_without_an_id=encode_map({"t": "text", "at": 0, "body": "x"}),
+        message_with_an_id_of_15_bytes=text(id=bytes(15)),
+        message_with_a_negative_time=text(at=-1),
+        message_after_the_end_of_time=text(at=2**53),
+        message_with_a_float_for_its_time=text(at=1.0),
+        message_without_a_body=encode_map({"t": "text", "id": bytes(16), "at": 0}),
+        message_with_an_empty_body=text(body=""),
+        message_with_bytes_for_a_body=text(body=b"x"),
+        message_of_an_empty_kind=text(t=""),
+        message_of_a_kind_of_33_characters=text(t="k" * 33),
+    )
+
+
+# --- Sessions -------------------------------------------------------------------------------------
+
+_ID: Final = seeded_rng("vectors/session")(16)
+_ENVELOPES: Final = [f"envelope {number}".encode() for number in range(1, 6)]
+
+
+def _digest(count: int) -> bytes:
+    digest = next_digest(b"", _ID)
+    for envelope in _ENVELOPES[:count]:
+        digest = next_digest(digest, envelope)
+    return digest
+
+
+def _digests() -> dict[str, Any]:
+    return {
+        "name": "digests of one direction",
+        "label": DIGEST_LABEL.decode(),
+        "session_id": _ID.hex(),
+        "envelopes": [envelope.hex() for envelope in _ENVELOPES],
+        "digests": [_digest(count).hex() for count in range(len(_ENVELOPES) + 1)],
+    }
+
+
+def _state() -> SessionState:
+    """Return a side that has sent 5 envelopes, of which 2 were acknowledged, and received 3."""
+    rng = seeded_rng("vectors/session state")
+    ratchet = init_responder(
+        RatchetSeed(Secret(rng(32)), Secret(rng(32)), Secret(rng(32))),
+        ratchet_pair=x25519.generate(rng=rng),
+        associated_data=rng(96),
+    )
+    waiting = tuple(
+        Envelope(index, _ENVELOPES[index - 1], _digest(index), None) for index in (3, 4, 5)
+    )
+    return SessionState(_ID, ratchet, 5, 2, _digest(2), 3, bytes(32), waiting)
+
+
+def _agreements() -> list[dict[str, Any]]:
+    theirs = {
+        "everything arrived": SessionSummary(_ID, 3, 5, _digest(5)),
+        "one was lost": SessionSummary(_ID, 3, 4, _digest(4)),
+        "nothing new arrived": SessionSummary(_ID, 3, 2, _digest(2)),
+        "they sent one that did not arrive": SessionSummary(_ID, 4, 5, _digest(5)),
+        "another session": SessionSummary(bytes(16), 3, 5, _digest(5)),
+        "they forgot what they had acknowledged": SessionSummary(_ID, 3, 1, _digest(1)),
+        "they received what was not sent": SessionSummary(_ID, 3, 6, _digest(5)),
+        "they forgot what they had sent": SessionSummary(_ID, 2, 5, _digest(5)),
+        "they received something else": SessionSummary(_ID, 3, 5, _digest(4)),
+    }
+    state = _state()
+    return [
+        {
+            "name": f"agreement: {name}",
+            "ours": {
+                "session_id": _ID.hex(),
+                "sent": 5,
+                "acknowledged": 2,
+                "received": 3,
+                "digests_of_sent": {str(index): _digest(index).hex() for index in range(2, 6)},
+            },
+            "theirs": {
+                "id": summary.session_id.hex(),
+                "sent": summary.sent,
+                "received": summary.received,
+                "digest": summary.digest.hex(),
+            },
+            "say": "RESUME" if can_resume(state, summary) else "RESET",
+        }
+        for name, summary in theirs.items()
+    ]
+
+
+def _parts() -> list[dict[str, Any]]:
+    """Sizes only: the bytes would be zeros."""
+    cases = []
+    for length in (1270, 65508, 65509, 73728):
+        whole = 8 + length
+        sizes = [min(65516, whole - start) for start in range(0, whole, 65516)]
+        kinds = ["RATCHET_PART"] * (len(sizes) - 1) + ["RATCHET"]
+        cases.append(
+            {
+                "name": f"parts of an envelope of {length} bytes",
+                "envelope_bytes": length,
+                "parts": [
+                    {"kind": kind, "bytes": size} for kind, size in zip(kinds, sizes, strict=True)
+                ],
+            }
+        )
+    return cases
