@@ -7,6 +7,7 @@ exchange every file in it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -126,13 +127,19 @@ def guard_folder(path: Path) -> None:
         if stat.S_IMODE(status.st_mode) != 0o700:
             path.chmod(0o700)
         for file in path.iterdir():
-            status = file.lstat()
-            if stat.S_ISREG(status.st_mode):
-                _require_ours(file, status)
-                if stat.S_IMODE(status.st_mode) & 0o077:
-                    file.chmod(0o600)
+            # Another process that closes the database just now takes its log away.
+            with contextlib.suppress(FileNotFoundError):
+                _guard_file(file)
     except OSError as error:
         raise StoreError(f"cannot use the folder {path}: {error.strerror}") from error
+
+
+def _guard_file(file: Path) -> None:
+    status = file.lstat()
+    if stat.S_ISREG(status.st_mode):
+        _require_ours(file, status)
+        if stat.S_IMODE(status.st_mode) & 0o077:
+            file.chmod(0o600)
 
 
 def _require_ours(path: Path, status: os.stat_result) -> None:

@@ -106,6 +106,21 @@ def test_wide_permissions_are_mended(tmp_path: Path) -> None:
     }
 
 
+def test_a_file_that_goes_while_the_folder_is_looked_at_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process that closes the database just then removes its log."""
+    folder = tmp_path / "profile"
+    make_folder(folder)
+    (folder / "chat.db-shm").touch()
+    (folder / "key").touch(0o644)
+    listing = list(folder.iterdir())
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(listing))
+    (folder / "chat.db-shm").unlink()
+    guard_folder(folder)
+    assert (folder / "key").stat().st_mode & 0o777 == 0o600
+
+
 def test_what_is_no_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p").touch()
     with pytest.raises(StoreError, match="not a folder"):
