@@ -16,6 +16,7 @@ from p2pchat.constants import KEY_LEN
 from p2pchat.crypto import kem, x25519
 from p2pchat.crypto.kdf import hkdf_sha256
 from p2pchat.crypto.secret import Rng, Secret
+from p2pchat.interop.vectors import ml_kem
 from p2pchat.ratchet.double_ratchet import init_initiator, init_responder
 from p2pchat.ratchet.header import (
     ENVELOPE_MIN_BYTES,
@@ -29,7 +30,6 @@ from p2pchat.ratchet.header import (
 from p2pchat.ratchet.hybrid import Encapsulate
 from p2pchat.ratchet.schedule import KemExchange, chain_step, root_step
 from p2pchat.ratchet.state import RatchetSeed
-from tests.support import ml_kem
 from tests.support.ratchet_pair import Party, SeededRng, crafted, kem_part
 
 SEED_LABEL = b"p2pchat/1 ratchet seed"

@@ -16,10 +16,10 @@ import pytest
 from p2pchat.crypto import aead, kem, x25519
 from p2pchat.crypto.kdf import hkdf_sha256
 from p2pchat.crypto.secret import Secret
+from p2pchat.interop.vectors import ml_kem
 from p2pchat.ratchet.double_ratchet import init_initiator, init_responder
 from p2pchat.ratchet.schedule import KemExchange, chain_step, root_step
 from p2pchat.ratchet.state import RatchetSeed
-from tests.support import ml_kem
 from tests.support.make_ratchet_vectors import KEM_NAMES, encapsulate_from, encoded
 from tests.support.ratchet_pair import Party, kem_part
 
