@@ -396,6 +396,24 @@ def test_long_texts_and_a_burst(bench: Bench, bob: Node) -> None:
 
 
 @pytest.mark.slow
+def test_the_conformance_kit_finds_nothing(bench: Bench) -> None:
+    """`interop check` as the initiator, but for what takes longer than 5 s."""
+    arguments = ("--echo", "--state", bench.state("examined"))
+    js = bench.js("listen", "0", *arguments)
+    port = js.event("listening")[0]["port"]
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "p2pchat", "interop", "check"),
+            *(f"127.0.0.1:{port}", "--patience", "5"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
 def test_its_own_tests() -> None:
     """Published vectors, ratchet.json, and the second implementation against itself."""
     tests = sorted((JS / "test").glob("*.test.mjs"))

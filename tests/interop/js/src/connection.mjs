@@ -16,7 +16,7 @@ import {
   retrySuite, suitesOf, writeOffer, writePreamble,
 } from './negotiation.mjs';
 import { Handshake } from './noise.mjs';
-import { dhKeyPair, random, sha256 } from './primitives.mjs';
+import { LowOrderError, dhKeyPair, random, sha256 } from './primitives.mjs';
 import {
   acknowledge, dropSession, envelopeParts, fits, helloSession, newSession, parseHello, queueText,
   receiveEnvelope, sealGreeting, sealWaiting, writeHello,
@@ -34,30 +34,17 @@ export function padPayload(map) {
   return concat(u16(bytes.length), bytes, new Uint8Array(total - 2 - bytes.length));
 }
 
+/** Its map; only the peer itself can have written a payload that does not fit (R-5.2.5). */
 export function unpadPayload(payload) {
   const refuse = (reason) => {
-    throw new Refusal('HANDSHAKE_FAILED', `payload: ${reason}`);
+    throw new Refusal('PROTOCOL_VIOLATION', `payload: ${reason}`);
   };
   if (payload.length === 0 || payload.length % LIMITS.handshakePadding !== 0) refuse('its size');
   const length = readU16(payload);
   if (2 + length > payload.length) refuse('a length beyond it');
   if (!isZero(payload.subarray(2 + length))) refuse('padding that is not zero');
-  if (Math.ceil((2 + length) / LIMITS.handshakePadding) * LIMITS.handshakePadding
-      !== payload.length) refuse('more padding than needed');
-  try {
-    return decodeMap(payload.subarray(2, 2 + length), LIMITS.handshakeMap);
-  } catch (error) {
-    return refuse(error.message);
-  }
+  return decodeMap(payload.subarray(2, 2 + length), LIMITS.handshakeMap);
 }
-
-const payloadFields = (map, wanted) => {
-  try {
-    return fields(map, wanted);
-  } catch (error) {
-    throw new Refusal('HANDSHAKE_FAILED', error.message);
-  }
-};
 
 export class Connection {
   /**
@@ -376,7 +363,7 @@ export class Connection {
       this.#sendRetry(message); // another static key than ours (5.6)
       return;
     }
-    const { cert, time } = payloadFields(unpadPayload(payload), {
+    const { cert, time } = fields(unpadPayload(payload), {
       cert: kinds.bytes(149), time: kinds.int(2n ** 63n - 1n),
     });
     this.#checkPeer(cert);
@@ -398,20 +385,28 @@ export class Connection {
   #message1XX(message) {
     this.#beginHandshake();
     const payload = this.#read(message);
-    if (payload.length > 0) throw new Refusal('HANDSHAKE_FAILED', 'a payload in message 1');
+    if (payload.length > 0) throw new Refusal('PROTOCOL_VIOLATION', 'a payload in message 1'); // R-5.3.2
     this.#sendMessage2();
     this.state = 'AWAIT_MESSAGE_3';
   }
 
   #sendMessage2() {
     this.ratchetPair = dhKeyPair();
-    this.#sendClear(CLEAR.NOISE, this.handshake.write(padPayload({
+    const payload = padPayload({
       offer: this.offer, cert: this.profile.certificate, ratchet: this.ratchetPair.pub,
-    })));
+    });
+    let message;
+    try {
+      message = this.handshake.write(payload);
+    } catch (error) {
+      if (!(error instanceof LowOrderError)) throw error;
+      throw new Refusal('HANDSHAKE_FAILED', error.message); // the peer's key in message 1 (R-5.1.6)
+    }
+    this.#sendClear(CLEAR.NOISE, message);
   }
 
   #message2(message) {
-    const { offer, cert, ratchet } = payloadFields(unpadPayload(this.#read(message)), {
+    const { offer, cert, ratchet } = fields(unpadPayload(this.#read(message)), {
       offer: kinds.anyBytes, cert: kinds.bytes(149), ratchet: kinds.bytes(32),
     });
     const choice = choose(parseOffer(this.offer), parseOffer(offer));
@@ -432,7 +427,7 @@ export class Connection {
   #message3(message) {
     const payload = this.#read(message);
     this.#split(); // from here a refusal is a CLOSE (R-5.4.6)
-    const { cert } = payloadFields(unpadPayload(payload), { cert: kinds.bytes(149) });
+    const { cert } = fields(unpadPayload(payload), { cert: kinds.bytes(149) });
     this.#checkPeer(cert);
     this.#authenticated();
   }
@@ -581,7 +576,7 @@ export class Connection {
   #part(kind, body) {
     this.partsLength += body.length;
     if (this.partsLength > 8 + LIMITS.envelopeMax) {
-      throw new Refusal('LIMIT_EXCEEDED', 'an envelope that is too long'); // R-8.5.7
+      throw new Refusal('PROTOCOL_VIOLATION', 'an envelope that is too long'); // R-8.5.7
     }
     this.parts.push(body);
     if (kind === KINDS.RATCHET_PART) return;

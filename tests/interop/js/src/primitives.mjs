@@ -19,10 +19,18 @@ export const hkdf = (salt, ikm, info, length) => nobleHkdf(nobleSha256, ikm, sal
 
 export const x25519Public = (priv) => x25519.getPublicKey(priv);
 
-/** X25519; throws on a result of 32 zero bytes. */
+/** A public key whose Diffie-Hellman results are zero. */
+export class LowOrderError extends Error {}
+
+/** X25519; throws LowOrderError on a result of 32 zero bytes. */
 export function dh(priv, pub) {
-  const shared = x25519.getSharedSecret(priv, pub);
-  if (isZero(shared)) throw new Error('the Diffie-Hellman result is zero');
+  let shared;
+  try {
+    shared = x25519.getSharedSecret(priv, pub); // the library refuses a result of zero as well
+  } catch (error) {
+    throw new LowOrderError(error.message, { cause: error });
+  }
+  if (isZero(shared)) throw new LowOrderError('the Diffie-Hellman result is zero');
   return shared;
 }
 

@@ -135,15 +135,18 @@ export function acknowledge(contact, n) {
   return delivered;
 }
 
+/** A message; `text` is null if it is of a later version, and is stored as such (R-9.2.2). */
 function parseContent(content) {
   const map = decodeMap(content, LIMITS.contentBytes);
-  const common = fields(map, {
+  const known = new Map([...map].filter(([name]) => !name.startsWith('!')));
+  const mandatory = known.size < map.size;
+  const common = fields(known, {
     t: (value) => typeof value === 'string' && [...value].length >= 1 && [...value].length <= 32,
     id: kinds.bytes(16),
     at: kinds.int(2n ** 53n - 1n),
   });
-  if (common.t !== 'text') return { kind: common.t, id: hex(common.id), text: null };
-  const { body } = fields(map, { body: kinds.text(1, LIMITS.textBytes) });
+  if (common.t !== 'text' || mandatory) return { kind: common.t, id: hex(common.id), text: null };
+  const { body } = fields(known, { body: kinds.text(1, LIMITS.textBytes) });
   return { kind: 'text', id: hex(common.id), text: body };
 }
 
