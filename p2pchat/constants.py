@@ -63,6 +63,8 @@ LINK_MAX_CHARS: Final = 4096
 """No valid link is longer; checked before it is decoded."""
 GREETING_MAX_BYTES: Final = 2048
 """msgpack bytes of a HELLO (§8.3)."""
+NOTICE_MAX_BYTES: Final = 1024
+"""Body of a notice (§7.8): a few keys and signatures; fits a frame of cover traffic."""
 CONTENT_MAX_BYTES: Final = TEXT_MAX_BYTES + 4096
 """msgpack bytes of one application message: the longest text and its other fields (§9)."""
 ENVELOPE_MAX_BYTES: Final = CONTENT_MAX_BYTES + 4096

@@ -16,7 +16,7 @@ import logging
 from typing import Final, Protocol
 
 from p2pchat.constants import KEEPALIVE_TIMEOUT_S
-from p2pchat.errors import ErrorCode, LocalProtocolError, StoreError
+from p2pchat.errors import ErrorCode, LocalProtocolError, ProtocolError, StoreError
 from p2pchat.node.clock import Clock, Timer, deadline
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.opening import Opening
@@ -32,11 +32,14 @@ from p2pchat.session.events import (
     Close,
     ConnectionClosed,
     FirstMessageRead,
+    NoticeReceived,
     PeerAuthenticated,
     PeerGreeted,
     SendMessage,
+    SendNotice,
     SessionStarted,
 )
+from p2pchat.session.notices import Notice
 from p2pchat.session.states import State
 from p2pchat.store.ports import Store
 from p2pchat.transport.base import Stream
@@ -47,6 +50,9 @@ UNSENT_MAX_BYTES: Final = 32 << 20
 """Above this nothing more is read: a peer that sends without reading must not fill our memory.
 More than a whole window of the largest messages, so that two honest peers never block each other.
 """
+
+HEARS_NOTICES: Final = frozenset({State.PENDING, State.SYNCING, State.OPEN})
+"""Both greetings are out: from here on the peer reads notices."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +68,13 @@ class LinkOwner(Protocol):
 
     async def greeted(self, link: Link, event: PeerGreeted) -> None:
         """The peer's HELLO arrived."""
+
+    async def noticed(self, link: Link, notice: Notice) -> None:
+        """The peer told something outside the ratchet.
+
+        Raises:
+            ProtocolError: It is not true or not allowed; the link ends with that code.
+        """
 
     async def accept_waiting(self, link: Link) -> Accept:
         """Return the command for a peer that the person has accepted meanwhile."""
@@ -123,6 +136,7 @@ class Link:
         self._timer_at = 0.0
         self._goodbye: Close | None = None
         self._accept = False
+        self._notices: list[Notice] = []
         self._messages_wait = True
         self._stalled_since: float | None = None
         stream.on_activity(self._signal.notify)
@@ -159,6 +173,11 @@ class Link:
     def accept(self) -> None:
         """The person accepted this peer."""
         self._accept = True
+        self._signal.notify()
+
+    def tell(self, notice: Notice) -> None:
+        """Tell the peer something outside the ratchet as soon as greetings are exchanged."""
+        self._notices.append(notice)
         self._signal.notify()
 
     def messages_wait(self) -> None:
@@ -226,8 +245,14 @@ class Link:
             self._end(ErrorCode.TIMEOUT, "the peer does not read")
 
     def _obey(self) -> None:
+        """Carry out what was asked of this link since the last round; the goodbye comes last."""
+        now = self._clock.monotonic()
+        if self._notices and self._connection.state in HEARS_NOTICES:
+            notices, self._notices = self._notices, []
+            for notice in notices:
+                self._connection.send(SendNotice(notice), now=now)
         if self._goodbye is not None:
-            self._connection.send(self._goodbye, now=self._clock.monotonic())
+            self._connection.send(self._goodbye, now=now)
 
     async def _drain(self, batch: Batch) -> None:
         """Take all events that the connection has now; decisions are answered at once."""
@@ -245,6 +270,11 @@ class Link:
                     self._decided(isinstance(answer, Attach))
                 case PeerGreeted():
                     await owner.greeted(self, event)
+                case NoticeReceived(notice):
+                    try:
+                        await owner.noticed(self, notice)
+                    except ProtocolError as error:
+                        self._end(error.code, str(error))
                 case ConnectionClosed():
                     self.closed = event
                 case SessionStarted() if not owner.may_restart(self, event):

@@ -24,6 +24,7 @@ from p2pchat.node.presence import NOT_TRIED, Reason, explain
 from p2pchat.node.tasks import Signal
 from p2pchat.node.views import ContactChanged, ContactView
 from p2pchat.sanitize import clean_line
+from p2pchat.session.notices import Notice
 from p2pchat.store.ports import ContactRecord, Transaction
 
 
@@ -49,6 +50,9 @@ class Attached(Protocol):
 
     def accept(self) -> None:
         """The person accepted this peer."""
+
+    def tell(self, notice: Notice) -> None:
+        """Tell the peer something outside the ratchet as soon as greetings are exchanged."""
 
     def messages_wait(self) -> None:
         """There is something in the outbox."""

@@ -21,6 +21,7 @@ from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.limits import AcceptGate, Ticket
 from p2pchat.node.link import Link
 from p2pchat.node.messages import Announcer
+from p2pchat.node.notices import NoticeDesk
 from p2pchat.node.opening import Opening, newcomer_stays
 from p2pchat.node.peer import Peer
 from p2pchat.node.presence import Absence, Reason
@@ -39,6 +40,7 @@ from p2pchat.session.events import (
     PeerGreeted,
     SessionStarted,
 )
+from p2pchat.session.notices import Notice
 from p2pchat.store.ports import ContactRecord, SessionRecord, Transaction
 from p2pchat.transport.base import Stream
 
@@ -57,6 +59,7 @@ class Reception:
         self._env = env
         self._book = book
         self._announce = Announcer(env)
+        self._notices = NoticeDesk()
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -278,6 +281,10 @@ class Reception:
         peer.link, link.peer = link, peer
         if self._env.hub.is_heard:
             self._env.hub.publish(ContactRequested(peer.view()))
+
+    async def noticed(self, link: Link, notice: Notice) -> None:
+        """The peer told something outside the ratchet (§7.8)."""
+        await self._notices.noticed(link, notice)
 
     def may_restart(self, link: Link, event: SessionStarted) -> bool:
         """Decide whether a new session may take the place of the stored one.

@@ -35,8 +35,10 @@ from p2pchat.session.events import (
     ConnectionClosed,
     Event,
     FirstMessageRead,
+    NoticeReceived,
     PeerAuthenticated,
     SendMessage,
+    SendNotice,
     SessionBroke,
 )
 from p2pchat.session.frames import (
@@ -46,6 +48,7 @@ from p2pchat.session.frames import (
     known_code,
 )
 from p2pchat.session.greeting import Greeting, decode_greeting
+from p2pchat.session.notices import decode_notice, encode_notice
 from p2pchat.session.opening import Opening, Refused
 from p2pchat.session.outgoing import INDEX_LEN, Outgoing
 from p2pchat.session.records import FrameOpener
@@ -154,6 +157,9 @@ class Connection:
                 self._accept(command)
             case SendMessage():
                 self._send_message(command)
+            case SendNotice(notice):
+                self._machine.allowed(Trigger.NOTIFY)
+                self._outgoing.control(*encode_notice(notice))
             case Close(code, reason):
                 self._close(code, reason)
 
@@ -312,6 +318,8 @@ class Connection:
                 delivered = self._conversing.on_ack(int.from_bytes(body, "big"))
                 if delivered is not None:
                     self._events.append(delivered)
+            case Kind.CERTIFICATE | Kind.REVOKED | Kind.COMPARE:
+                self._events.append(NoticeReceived(decode_notice(kind, body)))
 
     # --- Greeting, agreement, messages: the conversation's business, moved by our table ----------
 

@@ -13,6 +13,7 @@ from p2pchat.identity.certificate import Certificate
 from p2pchat.session.delivery import Envelope, SessionState
 from p2pchat.session.messages import Message
 from p2pchat.session.negotiation import Suite
+from p2pchat.session.notices import Notice
 
 # --- Events -----------------------------------------------------------------------------------
 
@@ -124,6 +125,13 @@ class MessagesDelivered(SessionChanged):
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeReceived:
+    """The proven peer told something outside the ratchet; within its bounds, not yet verified."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
 class SessionBroke:
     """An authentic peer's envelope did not decrypt: the stored session is of no more use.
 
@@ -159,6 +167,7 @@ Event = (
     | MessageSealed
     | MessageReceived
     | MessagesDelivered
+    | NoticeReceived
     | SessionBroke
     | ConnectionClosed
 )
@@ -209,6 +218,13 @@ class SendMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SendNotice:
+    """Tell the peer something outside the ratchet; allowed once attached."""
+
+    notice: Notice
+
+
+@dataclass(frozen=True, slots=True)
 class Close:
     """Say goodbye with an authenticated CLOSE (before authentication: a REFUSE) and end."""
 
@@ -216,4 +232,4 @@ class Close:
     reason: str = "closed"
 
 
-Command = Answer | AskAgain | Attach | Accept | SendMessage | Close
+Command = Answer | AskAgain | Attach | Accept | SendMessage | SendNotice | Close

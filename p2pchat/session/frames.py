@@ -56,6 +56,9 @@ class Kind(IntEnum):
     RATCHET_PART = 0x20
     RATCHET = 0x21
     ACK = 0x22
+    CERTIFICATE = 0x81
+    REVOKED = 0x82
+    COMPARE = 0x83
 
 
 class FrameBuffer:

@@ -70,6 +70,10 @@ class Trigger(Enum):
     RATCHET_PART = "RATCHET_PART received"
     RATCHET = "RATCHET received"
     ACK = "ACK received"
+    CERTIFICATE = "CERTIFICATE received"
+    REVOKED = "REVOKED received"
+    COMPARE = "COMPARE received"
+    NOTIFY = "local: send notice"
     PING = "PING received"
     PONG = "PONG received"
     CLOSE = "CLOSE received"
@@ -112,6 +116,10 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
         **{(state, _T.PING): state for state in _LIVE},
         **{(state, _T.PONG): state for state in _LIVE},
         **{(state, _T.CLOSE): _S.CLOSED for state in _LIVE},
+        **{(state, _T.CERTIFICATE): state for state in _LIVE},
+        **{(state, _T.REVOKED): state for state in _LIVE},
+        **{(state, _T.COMPARE): state for state in _LIVE},
+        **{(state, _T.NOTIFY): state for state in _LIVE},
     }
 )
 

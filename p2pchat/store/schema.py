@@ -99,11 +99,20 @@ INSERT INTO search_state VALUES (1, 0, 0);
 """
 
 
+_VERSION_2: Final[tuple[str, ...]] = ()
+
+
 def _to_version_1(connection: apsw.Connection) -> None:
     connection.execute(_VERSION_1)
 
 
-MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (_to_version_1,)
+def _to_version_2(connection: apsw.Connection) -> None:
+    """What the life of keys needs."""
+    for part in _VERSION_2:
+        connection.execute(part)
+
+
+MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (_to_version_1, _to_version_2)
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 

@@ -51,6 +51,7 @@ ELSEWHERE: Final[dict[str, str]] = {
     "R-7.6.3": "takes a day",
     "R-7.7.1": "a side's own decision",
     "R-7.7.2": "a side's own decision",
+    "R-7.8.1": "a peer need not know notices",
     "R-8.2.1": "takes a crash at every instant",
     "R-8.2.2": "takes a crash at every instant",
     "R-8.3.3": _SCREEN,

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from p2pchat.errors import ErrorCode, LocalProtocolError
+from p2pchat.identity.certificate import CERTIFICATE_LEN
 from p2pchat.session.connection import Connection
 from p2pchat.session.events import (
     Accept,
@@ -17,11 +18,13 @@ from p2pchat.session.events import (
     ConnectionClosed,
     PeerAuthenticated,
     SendMessage,
+    SendNotice,
 )
 from p2pchat.session.frames import ClearKind, Kind, encode_clear
 from p2pchat.session.greeting import Greeting, encode_greeting
 from p2pchat.session.messages import Text
 from p2pchat.session.negotiation import IK_HFS, XX_HFS, Suite
+from p2pchat.session.notices import CompareNotice
 from p2pchat.session.states import TRANSITIONS, State, Trigger, markdown
 from tests.support.pairs import (
     Pair,
@@ -41,6 +44,7 @@ LOCAL: dict[Trigger, Command] = {
     Trigger.ATTACH: Attach(True, "alice"),
     Trigger.ACCEPT: Accept("alice"),
     Trigger.SEND: SendMessage(Text(bytes(16), 0, "hello")),
+    Trigger.NOTIFY: SendNotice(CompareNotice(b"1")),
 }
 RECEIVED = [
     trigger
@@ -60,6 +64,9 @@ BODIES = {
     Kind.RATCHET_PART: INDEX,
     Kind.RATCHET: INDEX + b"an old one",
     Kind.ACK: (1).to_bytes(8, "big"),
+    Kind.CERTIFICATE: bytes(CERTIFICATE_LEN),
+    Kind.REVOKED: b"1",
+    Kind.COMPARE: b"1",
 }
 """Bodies that are right in the states that allow them, with ``reach`` below."""
 FRAMES = {Trigger[kind.name]: kind for kind in Kind if kind is not Kind.REKEY}

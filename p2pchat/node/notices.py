@@ -1,0 +1,20 @@
+"""What a peer tells outside the ratchet, handed to whom it concerns (protocol.md §7.8)."""
+
+from __future__ import annotations
+
+from p2pchat.node.link import Link
+from p2pchat.session.notices import CertificateNotice, CompareNotice, Notice, RevokedNotice
+
+
+class NoticeDesk:
+    """Takes the notices of all links."""
+
+    async def noticed(self, link: Link, notice: Notice) -> None:
+        """Act on one notice.
+
+        Raises:
+            ProtocolError: It is not true or not allowed; the link ends with that code.
+        """
+        match notice:
+            case CertificateNotice() | RevokedNotice() | CompareNotice():
+                pass  # no part of this program knows what to do with it yet

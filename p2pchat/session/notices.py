@@ -1,0 +1,84 @@
+"""Notices: what a proven peer tells outside the ratchet (protocol.md §7.8).
+
+A notice belongs to one connection and depends on no session. Here it gets its bounds and its
+type; what it says is checked and acted on by whoever it concerns. Peers that do not know a kind
+ignore it (R-7.3.2), so nothing may depend on a notice having been understood.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from p2pchat.constants import NOTICE_MAX_BYTES
+from p2pchat.errors import LocalProtocolError, ProtocolError
+from p2pchat.identity.certificate import CERTIFICATE_LEN
+from p2pchat.session.frames import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateNotice:
+    """The sender's newest static key certificate, 149 bytes, not yet verified."""
+
+    encoded: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedNotice:
+    """A statement that an identity is revoked, not yet verified."""
+
+    statement: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CompareNotice:
+    """One message of a comparison of a shared secret, not yet read."""
+
+    body: bytes
+
+
+Notice = CertificateNotice | RevokedNotice | CompareNotice
+NOTICE_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOKED, Kind.COMPARE})
+
+
+def encode_notice(notice: Notice) -> tuple[Kind, bytes]:
+    """Return the kind and the body of the notice's frame.
+
+    Raises:
+        LocalProtocolError: It is out of bounds.
+    """
+    match notice:
+        case CertificateNotice(encoded):
+            kind, body = Kind.CERTIFICATE, encoded
+        case RevokedNotice(statement):
+            kind, body = Kind.REVOKED, statement
+        case CompareNotice(body):
+            kind = Kind.COMPARE
+        case _ as unreachable:
+            assert_never(unreachable)
+    try:
+        decode_notice(kind, body)
+    except ProtocolError as error:
+        raise LocalProtocolError(str(error)) from error
+    return kind, body
+
+
+def decode_notice(kind: Kind, body: bytes) -> Notice:
+    """Return the notice that a frame of one of ``NOTICE_KINDS`` carries (R-7.8.1).
+
+    Raises:
+        ProtocolError: Empty, too long, or of the wrong length for its kind.
+    """
+    if not 1 <= len(body) <= NOTICE_MAX_BYTES:
+        raise ProtocolError("a notice is empty or too long")
+    match kind:
+        case Kind.CERTIFICATE:
+            if len(body) != CERTIFICATE_LEN:
+                raise ProtocolError("a frame's body has the wrong length")
+            return CertificateNotice(body)
+        case Kind.REVOKED:
+            return RevokedNotice(body)
+        case Kind.COMPARE:
+            return CompareNotice(body)
+        case _:
+            raise ProtocolError("this frame is no notice")
