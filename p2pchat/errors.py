@@ -96,6 +96,10 @@ class DamagedStoreError(StoreError):
     """The store's files are not what they should be; nothing was written."""
 
 
+class AuditError(P2PChatError):
+    """The audit log, or an export of it, is not what was recorded."""
+
+
 class ProfileInUseError(StoreError):
     """Another process holds the profile."""
 

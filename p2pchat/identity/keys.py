@@ -20,6 +20,8 @@ from p2pchat.errors import IdentityError
 
 PEER_ID_LABEL: Final = b"p2pchat/1 peer id"
 PEER_ID_CHECKSUM_LEN: Final = 3
+KEY_ID_LEN: Final = 8
+"""Names a key in a record or on the screen; not enough to trust one by."""
 PEER_ID_CHARS: Final = 56
 """35 bytes in base32, without padding."""
 _FORM: Final = re.compile(f"[a-z2-7]{{{PEER_ID_CHARS}}}")
@@ -66,6 +68,11 @@ def parse_peer_id(text: str) -> bytes:
     if checksum != _checksum(identity):
         raise IdentityError("the peer id is mistyped: its checksum differs")
     return identity
+
+
+def key_id(public: bytes) -> bytes:
+    """Return the 8 bytes by which a public key of any kind is named in records."""
+    return hashlib.sha256(public).digest()[:KEY_ID_LEN]
 
 
 def _checksum(identity: bytes) -> bytes:

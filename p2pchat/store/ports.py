@@ -8,10 +8,10 @@ caller; the others of the group still commit.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin
@@ -117,6 +117,85 @@ class SessionRecord:
     envelopes: tuple[EnvelopeRecord, ...]
 
 
+class AuditKind(StrEnum):
+    """What an audit record tells; values are stored and exported, so none ever changes."""
+
+    IDENTITY_MADE = "identity_made"
+    IDENTITY_LOADED = "identity_loaded"
+    IDENTITY_REPLACED = "identity_replaced"
+    KEY_ROTATED = "key_rotated"
+    KEY_REVOKED = "key_revoked"
+    KEY_ERASED = "key_erased"
+    RECOVERED = "recovered"
+    UNLOCK_FAILED = "unlock_failed"
+    UNLOCK_CHANGED = "unlock_changed"
+    LOCKED = "locked"
+    CONTACT_PINNED = "contact_pinned"
+    CONTACT_REQUESTED = "contact_requested"
+    CONTACT_ACCEPTED = "contact_accepted"
+    CONTACT_KEPT = "contact_kept"
+    CONTACT_BLOCKED = "contact_blocked"
+    CONTACT_REMOVED = "contact_removed"
+    CONTACT_VERIFIED = "contact_verified"
+    VERIFICATION_FAILED = "verification_failed"
+    KEY_CHANGED = "key_changed"
+    """Another identity answered in a contact's place, or a contact has announced one."""
+    HANDSHAKE_REFUSED = "handshake_refused"
+    CERTIFICATE_REFUSED = "certificate_refused"
+    DOWNGRADE_REFUSED = "downgrade_refused"
+    SESSION_HEALED = "session_healed"
+    STATEMENT_SIGNED = "statement_signed"
+    WARNING = "warning"
+    CHECKPOINT = "checkpoint"
+    PRUNED = "pruned"
+
+
+AUDIT_FIELDS: Final[Mapping[str, type[str | int]]] = {
+    "count": int,
+    "direction": str,
+    "first": int,
+    "generation": int,
+    "hash": str,
+    "method": str,
+    "number": int,
+    "other": str,
+    "purpose": str,
+    "reason": str,
+    "signature": str,
+    "source": str,
+    "trust": str,
+}
+"""The fields that an audit record's context may have, and their types. None has room for a key,
+a passphrase or a text; ``other`` is a peer id, ``signature`` and ``hash`` are the log's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """A key or trust event, to be recorded in the transaction of what it tells.
+
+    Attributes:
+        kind: What happened.
+        at_ms: Wall clock.
+        principal: The 32-byte identity that it is about, if any.
+        key_id: Of the key that it is about (``identity.keys.key_id``), if any; 8 bytes.
+        context: More of it: names and types as in ``AUDIT_FIELDS``. Words of others are made
+            harmless and cut when they are recorded.
+    """
+
+    kind: AuditKind
+    at_ms: int
+    principal: bytes | None = None
+    key_id: bytes | None = None
+    context: Mapping[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.context.items():
+            wanted = AUDIT_FIELDS.get(name)
+            # A subclass is as good (an enumeration of words), but a truth value is no number.
+            if wanted is None or not isinstance(value, wanted) or isinstance(value, bool):
+                raise ValueError(f"{name!r} is no field of an audit record, or of another type")
+
+
 class Transaction(Protocol):
     """The store inside one transaction; valid only during the unit of work."""
 
@@ -217,6 +296,13 @@ class Transaction(Protocol):
 
     def put_setting(self, key: str, value: str) -> None:
         """Write a small named value."""
+
+    def audit(self, event: AuditEvent) -> None:
+        """Append to the audit log: the record is there if, and only if, this unit commits.
+
+        Raises:
+            DamagedStoreError: The log's key or head is gone.
+        """
 
 
 class Store(Protocol):

@@ -11,6 +11,8 @@ Notes on the layout:
 - ``contact_id`` is AUTOINCREMENT: the id of a removed contact never becomes another person's.
 - ``envelope`` keeps the small columns before the large one, so finding which messages are sealed
   reads no overflow page.
+- ``audit_record`` has no column that its record does not have too: what is not under the hash
+  could be changed unnoticed.
 - ``message_index`` holds no text. ``search_state.indexed_to`` says how far it reaches.
 """
 
@@ -21,7 +23,9 @@ from typing import Final
 
 import apsw
 
+from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
+from p2pchat.store import audit
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -98,8 +102,25 @@ CREATE TABLE search_state (
 INSERT INTO search_state VALUES (1, 0, 0);
 """
 
+_AUDIT: Final = """
+CREATE TABLE audit_log (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    seed BLOB NOT NULL CHECK (length(seed) = 32),
+    certificate BLOB NOT NULL,
+    sequence INTEGER NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    signature BLOB NOT NULL CHECK (length(signature) = 64),
+    checkpoint INTEGER NOT NULL,
+    checkpoint_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE TABLE audit_record (
+    sequence INTEGER PRIMARY KEY,
+    record BLOB NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+"""
 
-_VERSION_2: Final[tuple[str, ...]] = ()
+_VERSION_2: Final[tuple[str, ...]] = (_AUDIT,)
 
 
 def _to_version_1(connection: apsw.Connection) -> None:
@@ -110,6 +131,9 @@ def _to_version_2(connection: apsw.Connection) -> None:
     """What the life of keys needs."""
     for part in _VERSION_2:
         connection.execute(part)
+    execute = audit.executor(connection)
+    for (seed,) in execute("SELECT signing_seed FROM identity", ()):
+        audit.begin(execute, Secret(seed))
 
 
 MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (_to_version_1, _to_version_2)

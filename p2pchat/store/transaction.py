@@ -17,7 +17,9 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
+from p2pchat.store import audit
 from p2pchat.store.ports import (
+    AuditEvent,
     ContactRecord,
     DeliveryState,
     EnvelopeRecord,
@@ -67,7 +69,12 @@ class SqlTransaction:
         return None
 
     def put_identity(self, identity: IdentityRecord) -> None:
-        """See ``ports.Transaction``."""
+        """See ``ports.Transaction``; the audit log begins with the first, and follows another."""
+        before = self.identity()
+        if before is None:
+            audit.begin(self._execute, identity.signing_seed)
+        elif before.signing_seed != identity.signing_seed:
+            audit.certify(self._execute, identity.signing_seed)
         self._execute(
             "INSERT OR REPLACE INTO identity VALUES (1, ?, ?, ?, ?)",
             (
@@ -87,6 +94,10 @@ class SqlTransaction:
     def put_setting(self, key: str, value: str) -> None:
         """See ``ports.Transaction``."""
         self._execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (key, value))
+
+    def audit(self, event: AuditEvent) -> None:
+        """See ``ports.Transaction``."""
+        audit.append(self._execute, event)
 
     # --- Contacts ----------------------------------------------------------------------------
 
