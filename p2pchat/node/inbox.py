@@ -19,6 +19,7 @@ from p2pchat.session.events import (
     SessionResumed,
     SessionStarted,
 )
+from p2pchat.session.ledger import Head
 from p2pchat.session.messages import Message, Text, Unsupported
 from p2pchat.store.ports import (
     DeliveryState,
@@ -40,9 +41,15 @@ SessionEvent = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the committed batch brought: messages that were not known before."""
+    """What the committed batch brought.
+
+    Attributes:
+        arrived: Messages that were not known before.
+        sent: Our direction of the ledger, if messages of ours were delivered (§8.6).
+    """
 
     arrived: tuple[MessageRecord, ...] = ()
+    sent: Head | None = None
 
 
 @dataclass(slots=True)
@@ -105,6 +112,7 @@ class Batch:
 
     def apply(self, tx: Transaction, contact_id: int) -> Outcome:
         """Write it all; runs on the store's thread, and touches nothing but ``tx``."""
+        sent: Head | None = None
         if self.state is not None:
             tx.put_session(contact_id, encode_session(self.state))
         if self.started is not None:
@@ -116,14 +124,18 @@ class Batch:
             tx.acknowledge(contact_id, self.acknowledged)
         if self.delivered:
             tx.set_message_state(contact_id, self.delivered, DeliveryState.DELIVERED)
+            tx.count_delivered(contact_id, self.delivered)
+            sent = tx.ledger(contact_id).sent
         arrived = [
             stored
             for message in self.received
             if (stored := tx.add_message(_incoming(message, contact_id))) is not None
         ]
+        if arrived:
+            tx.count_received(contact_id, [message.message_id for message in arrived])
         if self.broke:
             tx.break_session(contact_id)
-        return Outcome(tuple(arrived))
+        return Outcome(tuple(arrived), sent)
 
 
 def _records(envelopes: tuple[Envelope, ...] | list[Envelope]) -> list[EnvelopeRecord]:

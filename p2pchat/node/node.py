@@ -31,7 +31,7 @@ from p2pchat.node.environment import Environment
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
 from p2pchat.node.subscription import Subscription
-from p2pchat.node.views import ContactView, IdentityView, MessageView, StatusView
+from p2pchat.node.views import ContactView, IdentityView, LedgerView, MessageView, StatusView
 from p2pchat.session.messages import check_text
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import (
@@ -316,6 +316,10 @@ class Node:
             lambda tx: tx.messages(peer.contact_id, before=anchor, limit=limit, search=search)
         )
         return [message_view(peer, record) for record in records]
+
+    async def ledger(self, contact: str, limit: int = 50) -> list[LedgerView]:
+        """Return what differed between the two sides' accounts, newest first."""
+        return await self._reception.ledgers.findings(self._book.find(contact), limit)
 
     async def mark_read(self, contact: str) -> None:
         """Note that the person has seen everything."""

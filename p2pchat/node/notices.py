@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
-from p2pchat.session.notices import CertificateNotice, CompareNotice, Notice, RevokedNotice
+from p2pchat.session.notices import (
+    CertificateNotice,
+    CompareNotice,
+    LedgerNotice,
+    Notice,
+    RevokedNotice,
+)
 
 
 class NoticeDesk:
     """Takes the notices of all links."""
+
+    def __init__(self, ledgers: LedgerDesk) -> None:
+        self._ledgers = ledgers
 
     async def noticed(self, link: Link, notice: Notice) -> None:
         """Act on one notice.
@@ -16,5 +26,7 @@ class NoticeDesk:
             ProtocolError: It is not true or not allowed; the link ends with that code.
         """
         match notice:
-            case CertificateNotice() | RevokedNotice() | CompareNotice():
+            case LedgerNotice(sent) if link.peer is not None:
+                await self._ledgers.noticed(link.peer, sent)
+            case CertificateNotice() | RevokedNotice() | CompareNotice() | LedgerNotice():
                 pass  # no part of this program knows what to do with it yet

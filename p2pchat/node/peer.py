@@ -69,6 +69,7 @@ class Peer:
         resets: Sessions made anew within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
         dismissed: Keys that appeared in this one's place and that the person decided against.
+        untold: Messages delivered since the peer was last told how many (§8.6).
         dial: Wakes the dialling task: something changed, or the person asks.
     """
 
@@ -85,6 +86,7 @@ class Peer:
         self.backoff = Backoff(
             env.rng, first_s=env.config.retry_first_s, longest_s=env.config.retry_max_s
         )
+        self.untold = 0
         self.dial = Signal()
         self.dismissed: set[bytes] = set()
         self.removed = False
@@ -134,6 +136,7 @@ class Peer:
             changed = change(current)
             if changed.pin.identity != current.pin.identity:
                 tx.break_session(self.contact_id)
+                tx.forget_ledger(self.contact_id)
                 changed = replace(
                     changed,
                     certificate_generation=0,

@@ -18,6 +18,7 @@ from p2pchat.identity.trust import Pin, Trust, may_converse
 from p2pchat.node.book import PeerBook, name_of_stranger
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
+from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.limits import AcceptGate, Ticket
 from p2pchat.node.link import Link
 from p2pchat.node.messages import Announcer
@@ -40,6 +41,7 @@ from p2pchat.session.events import (
     PeerGreeted,
     SessionStarted,
 )
+from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.notices import Notice
 from p2pchat.store.ports import ContactRecord, SessionRecord, Transaction
 from p2pchat.transport.base import Stream
@@ -53,13 +55,18 @@ _log = logging.getLogger(__name__)
 
 
 class Reception:
-    """Admits connections and speaks for their contacts."""
+    """Admits connections and speaks for their contacts.
+
+    Attributes:
+        ledgers: Compares the two sides' accounts of a conversation.
+    """
 
     def __init__(self, env: Environment, book: PeerBook) -> None:
         self._env = env
         self._book = book
         self._announce = Announcer(env)
-        self._notices = NoticeDesk()
+        self.ledgers = LedgerDesk(env)
+        self._notices = NoticeDesk(self.ledgers)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -199,24 +206,26 @@ class Reception:
                 return Close(ErrorCode.SUPERSEDED, REPLACED)
             current.close(ErrorCode.SUPERSEDED, REPLACED)
             await current.is_detached.wait()
-        record, session = await self._load(peer, event)
+        record, session, ledger = await self._load(peer, event)
         peer.record = record
         peer.link, link.peer = link, peer
         link.session_used = session is not None and (session.received or session.acknowledged) > 0
         accepted = may_converse(record.pin)
         peer.away(Reason(Absence.OPENING))
         name = self._env.credentials.name
-        return Attach(accepted, name, peer.note if accepted else "", session if accepted else None)
+        if not accepted:
+            return Attach(False, name)
+        return Attach(True, name, peer.note, session, ledger)
 
     async def _load(
         self, peer: Peer, event: PeerAuthenticated | None = None
-    ) -> tuple[ContactRecord, SessionState | None]:
+    ) -> tuple[ContactRecord, SessionState | None, LedgerSummary]:
         """Read the contact and its session; note what the handshake has told of the peer.
 
         Through the writing thread, behind whatever the previous connection has queued there.
         """
 
-        def work(tx: Transaction) -> tuple[ContactRecord, SessionRecord | None]:
+        def work(tx: Transaction) -> tuple[ContactRecord, SessionRecord | None, LedgerSummary]:
             record = tx.contact(peer.contact_id)
             if record is None:
                 raise UnknownContactError("that contact was removed")
@@ -224,27 +233,27 @@ class Reception:
                 seen = _shown_by(record, event)
                 if seen != record:
                     record = tx.put_contact(seen)
-            return record, tx.session(peer.contact_id)
+            return record, tx.session(peer.contact_id), tx.ledger(peer.contact_id)
 
-        record, stored = await self._env.store.write(work)
+        record, stored, ledger = await self._env.store.write(work)
         if stored is None:
-            return record, None
+            return record, None, ledger
         try:
             envelopes = [
                 Envelope(item.index, item.envelope, item.digest, item.message_id)
                 for item in stored.envelopes
             ]
-            return record, decode_session(stored.state, envelopes)
+            return record, decode_session(stored.state, envelopes), ledger
         except DamagedStateError as error:
             _log.error("a stored session is damaged: %s", error)
             peer.session_lost = DAMAGED
             await self._env.store.write(lambda tx: tx.break_session(peer.contact_id))
-            return record, None
+            return record, None, ledger
 
     async def accept_waiting(self, link: Link) -> Accept:
         """Return the command for a peer that the person has accepted meanwhile."""
-        _, session = await self._load(link.require_peer())
-        return Accept(self._env.credentials.name, session)
+        _, session, ledger = await self._load(link.require_peer())
+        return Accept(self._env.credentials.name, session, ledger)
 
     # --- LinkOwner: what happens on a link ----------------------------------------------------
 
@@ -256,8 +265,11 @@ class Reception:
                 return
             if not event.accepted:
                 peer.away(Reason(Absence.WAITING))
-            elif peer.note:
+                return
+            if peer.note:
                 await self._book.set_note(peer, "")
+            if event.ledger is not None:
+                await self.ledgers.compare(peer, event.ledger)
             return
         identity = link.peer_identity
         if identity is None or self._strangers.get(identity) is not link or not event.accepted:
@@ -309,6 +321,7 @@ class Reception:
         if batch.opened:
             peer.show()
         self._announce.batch(peer, batch, outcome)
+        self.ledgers.delivered(peer, len(batch.delivered), outcome.sent)
 
     def detached(self, link: Link, closed: ConnectionClosed) -> None:
         """The link will write nothing more to the store."""

@@ -119,6 +119,41 @@ class SessionRestarted:
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """A difference between the two sides' accounts of a conversation (protocol.md §8.6).
+
+    Attributes:
+        contact: Whose.
+        lost_here: Messages of the contact that were delivered and are not here (any more).
+        sent_elsewhere: Messages sent in our name that this profile knows nothing of.
+        lost_there: Our messages that were delivered and that the contact does not have any more.
+        lost_there_ids: Their ids; of very many only the first.
+        forked: The two sides remember another past altogether.
+        at_ms: When it was found.
+    """
+
+    contact: str
+    lost_here: int
+    sent_elsewhere: int
+    lost_there: int
+    lost_there_ids: tuple[str, ...]
+    forked: bool
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgersDiffered:
+    """The two sides' accounts of a conversation differ; told once for each difference."""
+
+    ledger: LedgerView
+
+
 NodeEvent = (
-    MessageArrived | MessageStateChanged | ContactChanged | ContactRequested | SessionRestarted
+    MessageArrived
+    | MessageStateChanged
+    | ContactChanged
+    | ContactRequested
+    | SessionRestarted
+    | LedgersDiffered
 )

@@ -97,6 +97,12 @@ class ListParams(ContactParams, frozen=True):
     search: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
 
 
+class LedgerParams(ContactParams, frozen=True):
+    """``message.ledger``."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
+
+
 P = TypeVar("P", bound=Params)
 
 

@@ -15,6 +15,8 @@ from p2pchat.node.views import (
     ContactChanged,
     ContactRequested,
     ContactView,
+    LedgersDiffered,
+    LedgerView,
     MessageArrived,
     MessageStateChanged,
     MessageView,
@@ -67,6 +69,7 @@ class Service:
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
             "message.mark_read": (p.ContactParams, self._mark_read),
+            "message.ledger": (p.LedgerParams, self._ledger),
             "message.wait": (p.WaitParams, self._wait),
         }
 
@@ -169,6 +172,9 @@ class Service:
         await self._node.mark_read(params.contact)
         return {}
 
+    async def _ledger(self, params: p.LedgerParams) -> object:
+        return [_ledger(view) for view in await self._node.ledger(params.contact, params.limit)]
+
     async def _wait(self, params: p.WaitParams) -> object:
         return _message(
             await self._node.wait_delivered(params.contact, params.message_id, params.timeout)
@@ -238,8 +244,22 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             }
         case SessionRestarted(contact, cause):
             return "session.restarted", {"contact": contact, "cause": cause}
+        case LedgersDiffered(view):
+            return "ledger.differed", _ledger(view)
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _ledger(view: LedgerView) -> dict[str, Any]:
+    return {
+        "contact": view.contact,
+        "lost_here": view.lost_here,
+        "sent_elsewhere": view.sent_elsewhere,
+        "lost_there": view.lost_there,
+        "lost_there_ids": list(view.lost_there_ids),
+        "forked": view.forked,
+        "at_ms": view.at_ms,
+    }
 
 
 def _contact(view: ContactView) -> dict[str, Any]:

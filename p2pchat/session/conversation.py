@@ -25,6 +25,7 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.frames import Kind
 from p2pchat.session.greeting import Greeting, encode_greeting
+from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.messages import Message, decode_message, encode_message
 from p2pchat.session.outgoing import INDEX_LEN, Outgoing
 
@@ -67,7 +68,7 @@ class Conversation:
 
     def attach(self, command: Attach) -> None:
         """Send our first HELLO; a session goes with it only if the peer is accepted."""
-        self._greet(command.accepted, command.name, command.note, command.session)
+        self._greet(command.accepted, command.name, command.note, command.session, command.ledger)
 
     def accept(self, command: Accept) -> None:
         """Send a second HELLO, now accepting.
@@ -77,18 +78,27 @@ class Conversation:
         """
         if self._accepted:
             raise LocalProtocolError("the peer is accepted already")
-        self._greet(True, command.name, "", command.session)
+        self._greet(True, command.name, "", command.session, command.ledger)
 
     def on_hello(self, greeting: Greeting) -> PeerGreeted:
         """Take the peer's HELLO; a second one may only turn refusal into acceptance (R-8.3.4)."""
         if self._greeted is not None and (self._greeted.accepted or not greeting.accepted):
             raise ProtocolError("a second HELLO that changes nothing came")
         self._greeted = greeting
-        return PeerGreeted(greeting.accepted, greeting.name or None, greeting.note or None)
+        return PeerGreeted(
+            greeting.accepted, greeting.name or None, greeting.note or None, greeting.ledger
+        )
 
-    def _greet(self, accepted: bool, name: str, note: str, session: SessionState | None) -> None:
+    def _greet(
+        self,
+        accepted: bool,
+        name: str,
+        note: str,
+        session: SessionState | None,
+        ledger: LedgerSummary | None,
+    ) -> None:
         summary = None if session is None or not accepted else delivery.summarise(session)
-        hello = encode_greeting(Greeting(accepted, name, note, summary))
+        hello = encode_greeting(Greeting(accepted, name, note, summary, ledger))
         self._session = session if accepted else None
         self._accepted = accepted
         self._outgoing.control(Kind.HELLO, hello)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import Certificate
 from p2pchat.session.delivery import Envelope, SessionState
+from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.messages import Message
 from p2pchat.session.negotiation import Suite
 from p2pchat.session.notices import Notice
@@ -54,11 +55,13 @@ class PeerGreeted:
     """The peer's HELLO arrived; ``name`` and ``note`` are sanitised and bounded.
 
     ``accepted`` tells whether the peer has accepted us; comes again when that changes.
+    ``ledger`` is the peer's account of the conversation, if it gave one (§8.6).
     """
 
     accepted: bool
     name: str | None
     note: str | None
+    ledger: LedgerSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +197,14 @@ class Attach:
         name: Our name for it to see; only sent if ``accepted``.
         note: With our first request; at most ``NOTE_MAX_CHARS``.
         session: The stored session with its unacknowledged envelopes, if there is one.
+        ledger: Our account of the conversation (§8.6); only sent if ``accepted``.
     """
 
     accepted: bool
     name: str
     note: str = ""
     session: SessionState | None = None
+    ledger: LedgerSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +213,7 @@ class Accept:
 
     name: str
     session: SessionState | None = None
+    ledger: LedgerSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)

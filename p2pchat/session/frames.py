@@ -59,6 +59,7 @@ class Kind(IntEnum):
     CERTIFICATE = 0x81
     REVOKED = 0x82
     COMPARE = 0x83
+    LEDGER = 0x84
 
 
 class FrameBuffer:

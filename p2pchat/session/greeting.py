@@ -22,6 +22,7 @@ from p2pchat.errors import LocalProtocolError, ProtocolError
 from p2pchat.sanitize import clean_line
 from p2pchat.session.codec import convert, decode_map, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
+from p2pchat.session.ledger import Head, LedgerSummary
 
 _Index = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
 
@@ -33,21 +34,30 @@ class _Summary(msgspec.Struct, frozen=True):
     digest: Annotated[bytes, msgspec.Meta(min_length=HASH_LEN, max_length=HASH_LEN)]
 
 
+class _Ledger(msgspec.Struct, frozen=True):
+    sent: _Index
+    sent_digest: Annotated[bytes, msgspec.Meta(min_length=HASH_LEN, max_length=HASH_LEN)]
+    received: _Index
+    received_digest: Annotated[bytes, msgspec.Meta(min_length=HASH_LEN, max_length=HASH_LEN)]
+
+
 class _Hello(msgspec.Struct, frozen=True):
     accepted: bool
     name: Annotated[str, msgspec.Meta(max_length=NAME_MAX_BYTES)] = ""
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)] = ""
     session: _Summary | None = None
+    ledger: _Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """One HELLO; ``name`` and ``note`` are empty, and ``session`` None, where absent."""
+    """One HELLO; ``name`` and ``note`` are empty, the rest None, where absent."""
 
     accepted: bool
     name: str = ""
     note: str = ""
     session: SessionSummary | None = None
+    ledger: LedgerSummary | None = None
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
@@ -74,6 +84,14 @@ def encode_greeting(greeting: Greeting) -> bytes:
             "received": summary.received,
             "digest": summary.digest,
         }
+    if greeting.ledger is not None:
+        ledger = greeting.ledger
+        fields["ledger"] = {
+            "sent": ledger.sent.count,
+            "sent_digest": ledger.sent.digest,
+            "received": ledger.received.count,
+            "received_digest": ledger.received.digest,
+        }
     return encode_map(fields)
 
 
@@ -91,11 +109,18 @@ def decode_greeting(body: bytes) -> Greeting:
         session = SessionSummary(
             hello.session.id, hello.session.sent, hello.session.received, hello.session.digest
         )
+    ledger = None
+    if hello.accepted and hello.ledger is not None:
+        told = hello.ledger
+        ledger = LedgerSummary(
+            Head(told.sent, told.sent_digest), Head(told.received, told.received_digest)
+        )
     return Greeting(
         hello.accepted,
         clean_line(hello.name, NAME_MAX_BYTES),
         clean_line(hello.note, NOTE_MAX_CHARS),
         session,
+        ledger,
     )
 
 

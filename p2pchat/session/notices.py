@@ -7,13 +7,18 @@ ignore it (R-7.3.2), so nothing may depend on a notice having been understood.
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import Final, assert_never
 
-from p2pchat.constants import NOTICE_MAX_BYTES
+from p2pchat.constants import HASH_LEN, NOTICE_MAX_BYTES
 from p2pchat.errors import LocalProtocolError, ProtocolError
 from p2pchat.identity.certificate import CERTIFICATE_LEN
+from p2pchat.session.delivery import INDEX_MAX
 from p2pchat.session.frames import Kind
+from p2pchat.session.ledger import Head
+
+_LEDGER: Final = struct.Struct(f">Q{HASH_LEN}s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,15 @@ class CompareNotice:
     body: bytes
 
 
-Notice = CertificateNotice | RevokedNotice | CompareNotice
-NOTICE_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOKED, Kind.COMPARE})
+@dataclass(frozen=True, slots=True)
+class LedgerNotice:
+    """What the sender has seen delivered so far (§8.6)."""
+
+    sent: Head
+
+
+Notice = CertificateNotice | RevokedNotice | CompareNotice | LedgerNotice
+NOTICE_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOKED, Kind.COMPARE, Kind.LEDGER})
 
 
 def encode_notice(notice: Notice) -> tuple[Kind, bytes]:
@@ -54,6 +66,8 @@ def encode_notice(notice: Notice) -> tuple[Kind, bytes]:
             kind, body = Kind.REVOKED, statement
         case CompareNotice(body):
             kind = Kind.COMPARE
+        case LedgerNotice(sent):
+            kind, body = Kind.LEDGER, _LEDGER.pack(sent.count, sent.digest)
         case _ as unreachable:
             assert_never(unreachable)
     try:
@@ -78,6 +92,13 @@ def decode_notice(kind: Kind, body: bytes) -> Notice:
             return CertificateNotice(body)
         case Kind.REVOKED:
             return RevokedNotice(body)
+        case Kind.LEDGER:
+            if len(body) != _LEDGER.size:
+                raise ProtocolError("a frame's body has the wrong length")
+            count, digest = _LEDGER.unpack(body)
+            if count > INDEX_MAX:
+                raise ProtocolError("a ledger counts more than there can be")
+            return LedgerNotice(Head(count, digest))
         case Kind.COMPARE:
             return CompareNotice(body)
         case _:

@@ -73,6 +73,7 @@ class Trigger(Enum):
     CERTIFICATE = "CERTIFICATE received"
     REVOKED = "REVOKED received"
     COMPARE = "COMPARE received"
+    LEDGER = "LEDGER received"
     NOTIFY = "local: send notice"
     PING = "PING received"
     PONG = "PONG received"
@@ -119,6 +120,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
         **{(state, _T.CERTIFICATE): state for state in _LIVE},
         **{(state, _T.REVOKED): state for state in _LIVE},
         **{(state, _T.COMPARE): state for state in _LIVE},
+        **{(state, _T.LEDGER): state for state in _LIVE},
         **{(state, _T.NOTIFY): state for state in _LIVE},
     }
 )

@@ -15,6 +15,7 @@ from typing import Final, Protocol, TypeVar
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin
+from p2pchat.session.ledger import Head, LedgerSummary
 
 T = TypeVar("T")
 
@@ -144,6 +145,7 @@ class AuditKind(StrEnum):
     CERTIFICATE_REFUSED = "certificate_refused"
     DOWNGRADE_REFUSED = "downgrade_refused"
     SESSION_HEALED = "session_healed"
+    LEDGER_DIFFERED = "ledger_differed"
     STATEMENT_SIGNED = "statement_signed"
     WARNING = "warning"
     CHECKPOINT = "checkpoint"
@@ -156,11 +158,14 @@ AUDIT_FIELDS: Final[Mapping[str, type[str | int]]] = {
     "first": int,
     "generation": int,
     "hash": str,
+    "lost_here": int,
+    "lost_there": int,
     "method": str,
     "number": int,
     "other": str,
     "purpose": str,
     "reason": str,
+    "sent_elsewhere": int,
     "signature": str,
     "source": str,
     "trust": str,
@@ -194,6 +199,28 @@ class AuditEvent:
             # A subclass is as good (an enumeration of words), but a truth value is no number.
             if wanted is None or not isinstance(value, wanted) or isinstance(value, bool):
                 raise ValueError(f"{name!r} is no field of an audit record, or of another type")
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerFinding:
+    """How the two sides' ledgers differ.
+
+    Attributes:
+        lost_here: Messages of the peer that it has seen delivered and this side does not have.
+        sent_elsewhere: Messages of ours that the peer has and this side knows nothing of: an
+            older copy of the profile was put back, or another copy of it is in use.
+        lost_there: Ours that were delivered and that the peer does not have any more.
+        lost_there_ids: Their ids, of the first ``NAMED_MAX``.
+        forked: The chains differ even where both sides have messages.
+        at_ms: Wall clock; 0 until stored.
+    """
+
+    lost_here: int = 0
+    sent_elsewhere: int = 0
+    lost_there: int = 0
+    lost_there_ids: tuple[bytes, ...] = ()
+    forked: bool = False
+    at_ms: int = 0
 
 
 class Transaction(Protocol):
@@ -290,6 +317,33 @@ class Transaction(Protocol):
 
     def acknowledge(self, contact_id: int, index: int) -> None:
         """Delete envelopes up to and including ``index``."""
+
+    def ledger(self, contact_id: int) -> LedgerSummary:
+        """Return our account of the conversation (protocol.md §8.6)."""
+
+    def count_received(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
+        """Enter messages of the peer, stored for the first time, into the ledger."""
+
+    def count_delivered(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
+        """Enter messages of ours that the peer has acknowledged into the ledger."""
+
+    def compare_ledger(
+        self, contact_id: int, theirs: LedgerSummary, *, at_ms: int
+    ) -> LedgerFinding | None:
+        """Hold the peer's account against ours, and go on from what it knows more.
+
+        Returns:
+            How they differ, which is stored as well; None if they agree.
+        """
+
+    def ledger_agrees(self, contact_id: int, sent: Head) -> bool:
+        """Tell whether what the peer has seen delivered is a beginning of what we have."""
+
+    def ledger_findings(self, contact_id: int, limit: int) -> list[LedgerFinding]:
+        """Return the newest differences that were found, newest first."""
+
+    def forget_ledger(self, contact_id: int) -> None:
+        """Begin a new account: the contact has another identity."""
 
     def get_setting(self, key: str) -> str | None:
         """Return a small named value."""

@@ -25,7 +25,7 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
-from p2pchat.store import audit
+from p2pchat.store import audit, ledger
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -120,7 +120,7 @@ CREATE TABLE audit_record (
 ) STRICT;
 """
 
-_VERSION_2: Final[tuple[str, ...]] = (_AUDIT,)
+_VERSION_2: Final[tuple[str, ...]] = (_AUDIT, ledger.TABLES)
 
 
 def _to_version_1(connection: apsw.Connection) -> None:

@@ -15,15 +15,18 @@ from typing import Any, Final
 
 import apsw
 
+from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
-from p2pchat.store import audit
+from p2pchat.session.ledger import Head, LedgerSummary
+from p2pchat.store import audit, ledger
 from p2pchat.store.ports import (
     AuditEvent,
     ContactRecord,
     DeliveryState,
     EnvelopeRecord,
     IdentityRecord,
+    LedgerFinding,
     MessageRecord,
     SessionRecord,
 )
@@ -333,6 +336,40 @@ class SqlTransaction:
         self._execute(
             "DELETE FROM envelope WHERE contact_id = ? AND number <= ?", (contact_id, index)
         )
+
+    # --- Ledger ------------------------------------------------------------------------------
+
+    def ledger(self, contact_id: int) -> LedgerSummary:
+        """See ``ports.Transaction``."""
+        return ledger.summary(self._execute, contact_id)
+
+    def count_received(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
+        """See ``ports.Transaction``."""
+        ledger.received(self._execute, contact_id, message_ids)
+
+    def count_delivered(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
+        """See ``ports.Transaction``."""
+        ledger.delivered(self._execute, contact_id, message_ids)
+
+    def compare_ledger(
+        self, contact_id: int, theirs: LedgerSummary, *, at_ms: int
+    ) -> LedgerFinding | None:
+        """See ``ports.Transaction``."""
+        waiting = self.undelivered(contact_id, ledger.LAG_MAX, unsealed_only=False)
+        ids = [message.message_id for message in waiting]
+        return ledger.compare(self._execute, contact_id, theirs, ids, at_ms=at_ms)
+
+    def ledger_agrees(self, contact_id: int, sent: Head) -> bool:
+        """See ``ports.Transaction``."""
+        return ledger.agrees(self._execute, contact_id, sent)
+
+    def ledger_findings(self, contact_id: int, limit: int) -> list[LedgerFinding]:
+        """See ``ports.Transaction``."""
+        return ledger.findings(self._execute, contact_id, limit, MESSAGE_ID_LEN)
+
+    def forget_ledger(self, contact_id: int) -> None:
+        """See ``ports.Transaction``."""
+        ledger.forget(self._execute, contact_id)
 
 
 def name_key_of(name: str) -> str:

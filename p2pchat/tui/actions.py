@@ -267,6 +267,15 @@ class SessionRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class Announced:
+    """News of a conversation that belong into it as a line, already in words."""
+
+    handle: str
+    text: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewsLost:
     """``notifications.lost``: what is remembered is out of date and is listed anew."""
 
@@ -312,6 +321,7 @@ Action = (
     | ContactMoved
     | RequestArrived
     | SessionRenewed
+    | Announced
     | NewsLost
     | ClientLost
 )

@@ -58,6 +58,7 @@ News = (
     | a.ContactMoved
     | a.RequestArrived
     | a.SessionRenewed
+    | a.Announced
     | a.NewsLost
     | a.ClientLost
 )
@@ -202,16 +203,23 @@ def notified(state: AppState, action: News) -> Step:
             text = f"{name} asks to talk with you. Alt+a shows the request."
             return with_flash(state, text), (list_contacts(),)
         case a.SessionRenewed(handle, cause, now_ms):
-            key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
-            text = f"The encrypted session was renewed ({cause}). No message is lost."
-            chat = chats.append(state.conversation(handle), Notice(key, text, now_ms))
-            return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
+            text = f"The encrypted session was renewed ({cause}). What waited is sent again."
+            return _announced(state, handle, text, now_ms)
+        case a.Announced(handle, text, now_ms):
+            return _announced(state, handle, text, now_ms)
         case a.NewsLost():
             return _list_anew(state)
         case a.ClientLost(text):
             return replace(state, lost=text), ()
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def _announced(state: AppState, handle: str, text: str, now_ms: int) -> Step:
+    """Say something in a conversation that nobody wrote."""
+    key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
+    chat = chats.append(state.conversation(handle), Notice(key, text, now_ms))
+    return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
 
 
 def _list_anew(state: AppState) -> Step:

@@ -59,6 +59,7 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.ContactMoved()
             | a.RequestArrived()
             | a.SessionRenewed()
+            | a.Announced()
             | a.NewsLost()
             | a.ClientLost()
         ):

@@ -93,6 +93,14 @@ class _Restarted(msgspec.Struct):
     cause: str
 
 
+class _Differed(msgspec.Struct):
+    contact: str
+    lost_here: int
+    sent_elsewhere: int
+    lost_there: int
+    forked: bool
+
+
 def answered(call: Call, result: object) -> Action:
     """Return the action that an answer to ``call`` means; total."""
     try:
@@ -171,6 +179,9 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
             restarted = msgspec.convert(params, _Restarted)
             cause = _line(restarted.cause, REASON_MAX_CHARS)
             return a.SessionRenewed(restarted.contact, cause, now_ms)
+        case "ledger.differed":
+            differed = msgspec.convert(params, _Differed)
+            return a.Announced(differed.contact, _ledger_words(differed), now_ms)
         case "notifications.lost":
             return a.NewsLost()
         case _:
@@ -202,6 +213,23 @@ def _message(wire: _Message) -> Message:
         sent_at_ms=wire.sent_at_ms,
         state=Delivery(wire.state),
         reason=_line(wire.reason, REASON_MAX_CHARS),
+    )
+
+
+def _ledger_words(differed: _Differed) -> str:
+    """Say what is missing where, and what it can mean (protocol.md §8.6)."""
+    found = []
+    if differed.lost_here:
+        found.append(f"missing here, though delivered before: {differed.lost_here}")
+    if differed.sent_elsewhere:
+        found.append(f"sent in your name and not known here: {differed.sent_elsewhere}")
+    if differed.lost_there:
+        found.append(f"yours, missing on their side now: {differed.lost_there}")
+    if differed.forked:
+        found.append("the two sides remember another past")
+    return (
+        f"The two histories differ ({'; '.join(found)}). Somebody restored an older copy, "
+        "or a second copy of a profile is in use."
     )
 
 

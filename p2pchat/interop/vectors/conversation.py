@@ -24,10 +24,13 @@ from p2pchat.session.delivery import (
     next_digest,
 )
 from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
+from p2pchat.session.ledger import EMPTY, LEDGER_LABEL, LedgerSummary, extend
 from p2pchat.session.messages import Text, Unsupported, decode_message, encode_message
 
 VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION.name
 _SESSION: Final = {"id": bytes(range(16)), "sent": 12, "received": 7, "digest": bytes(range(32))}
+
+_LEDGER: Final = LedgerSummary(extend(EMPTY, [bytes(16)]), EMPTY)
 
 
 def files() -> list[VectorFile]:
@@ -49,9 +52,9 @@ def files() -> list[VectorFile]:
         ),
         VectorFile(
             "session.json",
-            "protocol.md sections 8.4 and 8.5: digests, agreement, parts, acknowledgements; "
+            "protocol.md sections 8.4 to 8.6: digests, agreement, parts, acknowledgements, ledger; "
             "the envelopes are placeholders (those of the ratchet are in ratchet.json)",
-            [_digests(), *_agreements(), *_parts()],
+            [_digests(), *_agreements(), *_parts(), _ledger()],
             refused("ACK", VIOLATION, ACK_of_what_was_not_sent=(6).to_bytes(8, "big"))
             + refused("ACK", VIOLATION, ACK_below_an_earlier_one=(1).to_bytes(8, "big")),
             {"ACK": from_hex(lambda data: acknowledge(_state(), int.from_bytes(data, "big")))},
@@ -72,6 +75,7 @@ def _greetings() -> list[dict[str, Any]]:
         "accepted, with a note": Greeting(True, "Alice", "We met in Ghent."),
         "accepted, with a session": Greeting(True, "Alice", session=summary),
         "accepted, with nothing else": Greeting(True),
+        "accepted, with a ledger": Greeting(True, "Alice", ledger=_LEDGER),
     }
     cases = [
         {"name": f"HELLO: {name}", **_fields(greeting), "body": encode_greeting(greeting).hex()}
@@ -95,6 +99,14 @@ def _fields(greeting: Greeting) -> dict[str, Any]:
             "sent": session.sent,
             "received": session.received,
             "digest": session.digest.hex(),
+        },
+        "ledger": None
+        if greeting.ledger is None
+        else {
+            "sent": greeting.ledger.sent.count,
+            "sent_digest": greeting.ledger.sent.digest.hex(),
+            "received": greeting.ledger.received.count,
+            "received_digest": greeting.ledger.received.digest.hex(),
         },
     }
 
@@ -132,6 +144,7 @@ def _bad_greetings() -> list[dict[str, str]]:
         HELLO_with_a_bool_for_a_count=hello(session={**_SESSION, "sent": True}),
         HELLO_with_a_float_for_a_count=hello(session={**_SESSION, "sent": 1.0}),
         HELLO_with_a_negative_count=hello(session={**_SESSION, "received": -1}),
+        HELLO_with_half_a_ledger=hello(ledger={"sent": 0, "sent_digest": bytes(32)}),
     )
 
 
@@ -207,6 +220,16 @@ def _digests() -> dict[str, Any]:
         "session_id": _ID.hex(),
         "envelopes": [envelope.hex() for envelope in _ENVELOPES],
         "digests": [_digest(count).hex() for count in range(len(_ENVELOPES) + 1)],
+    }
+
+
+def _ledger() -> dict[str, Any]:
+    ids = [bytes([number]) * 16 for number in range(1, 5)]
+    return {
+        "name": "ledger of one direction",
+        "label": LEDGER_LABEL.decode(),
+        "message_ids": [message_id.hex() for message_id in ids],
+        "digests": [extend(EMPTY, ids[:count]).digest.hex() for count in range(len(ids) + 1)],
     }
 
 

@@ -14,9 +14,11 @@ from p2pchat.sanitize import clean_line
 from p2pchat.session.codec import encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
+from p2pchat.session.ledger import Head, LedgerSummary
 
 SUMMARY = SessionSummary(b"i" * 16, 7, 5, b"d" * 32)
 FIELDS: dict[str, Any] = {"id": b"i" * 16, "sent": 7, "received": 5, "digest": b"d" * 32}
+HEADS = st.builds(Head, st.integers(0, INDEX_MAX), st.binary(min_size=32, max_size=32))
 
 
 def hello(**fields: object) -> Greeting:
@@ -37,6 +39,7 @@ def hello(**fields: object) -> Greeting:
             st.integers(0, INDEX_MAX),
             st.binary(min_size=32, max_size=32),
         ),
+        st.none() | st.builds(LedgerSummary, HEADS, HEADS),
     )
 )
 @settings(max_examples=60)
@@ -59,6 +62,7 @@ def test_the_largest_greeting_fits() -> None:
         "n" * NAME_MAX_BYTES,
         "\U0001f600" * NOTE_MAX_CHARS,
         SessionSummary(b"i" * 16, INDEX_MAX, INDEX_MAX, b"d" * 32),
+        LedgerSummary(Head(INDEX_MAX, b"d" * 32), Head(INDEX_MAX, b"d" * 32)),
     )
     encoded = encode_greeting(largest)
     assert len(encoded) <= GREETING_MAX_BYTES
@@ -86,6 +90,17 @@ def test_the_bounds_hold_for_what_comes_in() -> None:
     for fields in ({"name": "ä" * 33}, {"name": "n" * 65}, {"note": "n" * 281}):
         with pytest.raises(ProtocolError):
             hello(**fields)
+
+
+def test_a_ledger_is_told_whole_to_the_accepted_or_not_at_all() -> None:
+    """R-8.6.2."""
+    head = {"sent": 1, "sent_digest": b"s" * 32, "received": 2, "received_digest": b"r" * 32}
+    assert hello().ledger is None
+    assert hello(ledger=head).ledger == LedgerSummary(Head(1, b"s" * 32), Head(2, b"r" * 32))
+    assert hello(accepted=False, ledger=head).ledger is None
+    for name in head:
+        with pytest.raises(ProtocolError):
+            hello(ledger={key: value for key, value in head.items() if key != name})
 
 
 def test_names_and_notes_come_out_harmless() -> None:

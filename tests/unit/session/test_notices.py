@@ -7,12 +7,15 @@ import pytest
 from p2pchat.constants import NOTICE_MAX_BYTES
 from p2pchat.errors import LocalProtocolError, ProtocolError
 from p2pchat.identity.certificate import CERTIFICATE_LEN
+from p2pchat.session.delivery import INDEX_MAX
 from p2pchat.session.events import NoticeReceived, SendNotice
 from p2pchat.session.frames import Kind
+from p2pchat.session.ledger import Head
 from p2pchat.session.notices import (
     NOTICE_KINDS,
     CertificateNotice,
     CompareNotice,
+    LedgerNotice,
     Notice,
     RevokedNotice,
     decode_notice,
@@ -24,6 +27,7 @@ NOTICES: list[Notice] = [
     CertificateNotice(bytes(CERTIFICATE_LEN)),
     RevokedNotice(b"r"),
     CompareNotice(bytes(NOTICE_MAX_BYTES)),
+    LedgerNotice(Head(INDEX_MAX, bytes(32))),
 ]
 
 
@@ -47,6 +51,13 @@ def test_a_certificate_has_one_length(length: int) -> None:
         decode_notice(Kind.CERTIFICATE, bytes(length))
     with pytest.raises(LocalProtocolError):
         encode_notice(CertificateNotice(bytes(length)))
+
+
+@pytest.mark.parametrize("body", [bytes(39), bytes(41), b"\x80" + bytes(39)])
+def test_a_ledger_has_one_length_and_counts_what_can_be(body: bytes) -> None:
+    """R-7.8.1."""
+    with pytest.raises(ProtocolError):
+        decode_notice(Kind.LEDGER, body)
 
 
 def test_other_kinds_are_no_notices() -> None:

@@ -67,6 +67,7 @@ BODIES = {
     Kind.CERTIFICATE: bytes(CERTIFICATE_LEN),
     Kind.REVOKED: b"1",
     Kind.COMPARE: b"1",
+    Kind.LEDGER: bytes(40),
 }
 """Bodies that are right in the states that allow them, with ``reach`` below."""
 FRAMES = {Trigger[kind.name]: kind for kind in Kind if kind is not Kind.REKEY}

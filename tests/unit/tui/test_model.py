@@ -291,7 +291,7 @@ def test_a_renewed_session_is_said_in_the_chat() -> None:
     (notice,) = state.conversation("Bob").entries
     assert isinstance(notice, Notice)
     assert "their data was restored" in notice.text
-    assert "No message is lost" in notice.text
+    assert "What waited is sent again" in notice.text
 
 
 # --- Contacts ---------------------------------------------------------------------------------

@@ -97,6 +97,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.ContactMoved, HANDLES, st.booleans(), TRUST, st.booleans()),
     st.builds(a.RequestArrived, WORDS),
     st.builds(a.SessionRenewed, HANDLES, WORDS, TIMES),
+    st.builds(a.Announced, HANDLES, WORDS, TIMES),
     st.just(a.NewsLost()),
     st.builds(a.ClientLost, WORDS),
 )

@@ -42,6 +42,7 @@ NEWS = [
     "contact.state",
     "contact.request",
     "session.restarted",
+    "ledger.differed",
 ]
 
 
@@ -104,6 +105,13 @@ def test_notifications() -> None:
     assert notified("contact.request", request, NOW) == a.RequestArrived(CLEAN)
     restarted = {"contact": "Bob", "cause": EVIL}
     assert notified("session.restarted", restarted, NOW) == a.SessionRenewed("Bob", CLEAN, NOW)
+    differed = {"contact": "Bob", "lost_here": 1, "sent_elsewhere": 2, "lost_there": 0}
+    action = notified("ledger.differed", {**differed, "forked": False}, NOW)
+    assert isinstance(action, a.Announced)
+    assert action.handle == "Bob"
+    assert "missing here, though delivered before: 1" in action.text
+    assert "sent in your name and not known here: 2" in action.text
+    assert "another past" not in action.text
     assert notified("of.a.later.version", {}, NOW) is None
 
 
