@@ -113,6 +113,7 @@ class Node:
         except BaseException:  # whatever it was: no half-started node stays behind
             await self.stop()
             raise
+        await self._reception.forget_sessions(self._profile.store.stale)
         for peer in self._book:
             self._dialer.start(peer)
 

@@ -43,7 +43,7 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.notices import Notice
-from p2pchat.store.ports import ContactRecord, SessionRecord, Transaction
+from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, SessionRecord, Transaction
 from p2pchat.transport.base import Stream
 
 MISMATCH: Final = "the two sides' stored sessions did not match (a restored backup or a lost disk)"
@@ -249,6 +249,18 @@ class Reception:
             peer.session_lost = DAMAGED
             await self._env.store.write(lambda tx: tx.break_session(peer.contact_id))
             return record, None, ledger
+
+    async def forget_sessions(self, cause: str) -> None:
+        """The store was older than it should be and has dropped all sessions, if ``cause``."""
+        if not cause:
+            return
+        event = AuditEvent(
+            AuditKind.SESSION_HEALED, self._env.clock.wall_ms(), context={"reason": cause}
+        )
+        await self._env.store.write(lambda tx: tx.audit(event))
+        for peer in self._book:
+            if peer.record.static is not None:  # there was a handshake, and so a session
+                peer.session_lost = cause
 
     async def accept_waiting(self, link: Link) -> Accept:
         """Return the command for a peer that the person has accepted meanwhile."""

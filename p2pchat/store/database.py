@@ -2,8 +2,8 @@
 
 Implements ``ports.Store``. Invariants: an awaited ``write`` is on the disk; a ``read`` sees it;
 what one unit changes is visible whole or not at all, also after a crash; nothing leaves memory
-unencrypted. What it does not do: see that an older copy of the file was put back (its pages
-authenticate, their freshness does not); the session digests of protocol.md §8 show that.
+unencrypted. That an older copy of the file, or of a page, was put back shows when it is opened
+(``store.freshness``), and leaves no session that could use its keys a second time.
 """
 
 from __future__ import annotations
@@ -15,11 +15,17 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+import apsw
+
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DamagedStoreError
+from p2pchat.store import freshness
+from p2pchat.store.audit import executor
 from p2pchat.store.connection import create_database, open_database, probe
 from p2pchat.store.faults import translated
+from p2pchat.store.freshness import CountFile
 from p2pchat.store.ports import IdentityRecord, Transaction
+from p2pchat.store.profile import COUNT
 from p2pchat.store.reader import Reader
 from p2pchat.store.schema import migrate
 from p2pchat.store.search import SearchIndex
@@ -30,9 +36,14 @@ T = TypeVar("T")
 
 
 class Database:
-    """An open, unlocked store; made by ``open_store``."""
+    """An open, unlocked store; made by ``open_store``.
 
-    def __init__(self, writer: Writer, reader: Reader) -> None:
+    Attributes:
+        stale: Why the database is older than it was, if it is: no session is left in it then.
+    """
+
+    def __init__(self, writer: Writer, reader: Reader, stale: str) -> None:
+        self.stale = stale
         self._writer = writer
         self._reader = reader
         self._closing = Lock()
@@ -112,10 +123,20 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
             identity = SqlTransaction(writing, SearchIndex(writing)).identity()
             if identity is None:
                 raise DamagedStoreError("the profile's database holds no identity")
+            count_file = CountFile(path.with_name(COUNT))
+            stale = _make_fresh(writing, count_file)
             reading = open_database(path, key, read_only=True)
-            return Database(Writer(writing), Reader(reading)), identity
+            return Database(Writer(writing, count_file), Reader(reading), stale), identity
         except BaseException:  # whatever it was, the files must not stay open
             if reading is not None:
                 reading.close()
             writing.close()
             raise
+
+
+def _make_fresh(connection: apsw.Connection, count_file: CountFile) -> str:
+    """Drop what an older copy of the database, or of a page, would bring back."""
+    connection.execute("BEGIN IMMEDIATE")
+    found = freshness.restore(executor(connection), count_file.read())
+    connection.execute("COMMIT")
+    return found

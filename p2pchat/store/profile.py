@@ -19,6 +19,8 @@ from typing import Final
 from p2pchat.errors import StoreError, UsageError
 
 DEFAULT_NAME: Final = "default"
+COUNT: Final = "count"
+"""Stands beside the database, whatever that is called."""
 HOME_VARIABLE: Final = "P2PCHAT_HOME"
 _NAME: Final = re.compile(r"\w[\w.-]{0,63}")
 """Begins with a letter, digit or underscore: neither ``..`` nor an option."""
@@ -49,6 +51,11 @@ class Profile:
     def socket(self) -> Path:
         """Return the Unix socket of the process that holds the profile."""
         return self.path / "socket"
+
+    @property
+    def count(self) -> Path:
+        """Return the count of changes, kept outside of the database (``store.freshness``)."""
+        return self.path / COUNT
 
     @property
     def config(self) -> Path:

@@ -25,7 +25,7 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
-from p2pchat.store import audit, ledger
+from p2pchat.store import audit, freshness, ledger
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -120,7 +120,7 @@ CREATE TABLE audit_record (
 ) STRICT;
 """
 
-_VERSION_2: Final[tuple[str, ...]] = (_AUDIT, ledger.TABLES)
+_VERSION_2: Final[tuple[str, ...]] = (_AUDIT, ledger.TABLES, freshness.TABLES)
 
 
 def _to_version_1(connection: apsw.Connection) -> None:
@@ -132,6 +132,7 @@ def _to_version_2(connection: apsw.Connection) -> None:
     for part in _VERSION_2:
         connection.execute(part)
     execute = audit.executor(connection)
+    freshness.begin(execute)
     for (seed,) in execute("SELECT signing_seed FROM identity", ()):
         audit.begin(execute, Secret(seed))
 

@@ -19,7 +19,7 @@ from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.session.ledger import Head, LedgerSummary
-from p2pchat.store import audit, ledger
+from p2pchat.store import audit, freshness, ledger
 from p2pchat.store.ports import (
     AuditEvent,
     ContactRecord,
@@ -166,6 +166,7 @@ class SqlTransaction:
                 )
             ]
         )
+        freshness.change(self._execute, contact_id, None)
         self._execute("DELETE FROM contact WHERE contact_id = ?", (contact_id,))
 
     def _require_free(self, column: str, value: str | bytes, contact: ContactRecord) -> None:
@@ -307,14 +308,16 @@ class SqlTransaction:
 
     def put_session(self, contact_id: int, state: bytes) -> None:
         """See ``ports.Transaction``."""
+        mark = freshness.change(self._execute, contact_id, state)
         self._execute(
-            "INSERT INTO session VALUES (?, ?)"
-            " ON CONFLICT (contact_id) DO UPDATE SET state = excluded.state",
-            (contact_id, state),
+            "INSERT INTO session (contact_id, state, mark) VALUES (?, ?, ?)"
+            " ON CONFLICT (contact_id) DO UPDATE SET state = excluded.state, mark = excluded.mark",
+            (contact_id, state, mark),
         )
 
     def break_session(self, contact_id: int) -> None:
         """See ``ports.Transaction``."""
+        freshness.change(self._execute, contact_id, None)
         self._execute("DELETE FROM session WHERE contact_id = ?", (contact_id,))
         self._execute("DELETE FROM envelope WHERE contact_id = ?", (contact_id,))
 

@@ -14,15 +14,19 @@ log into the database; under steady load it does so in small pieces between grou
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from queue import Empty
 from threading import Thread
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from p2pchat.errors import StoreError
+from p2pchat.store import freshness
 from p2pchat.store.faults import translate
+from p2pchat.store.freshness import CountFile
 from p2pchat.store.jobs import Inbox, Job, Outcome, deliver
+from p2pchat.store.rows import Row
 from p2pchat.store.search import SearchIndex
 from p2pchat.store.transaction import SqlTransaction
 
@@ -44,9 +48,10 @@ _log = logging.getLogger(__name__)
 class Writer:
     """Owns the writing connection and its thread."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, count_file: CountFile) -> None:
         self.inbox = Inbox()
         self._connection = connection
+        self._count_file = count_file
         self._index = SearchIndex(connection)
         self._backlog = self._index.backlog()
         self._log_pages = 0
@@ -73,6 +78,7 @@ class Writer:
                 self._tidy = False
                 while self._overdue() and self._housekeep():
                     pass
+        self._count_file.close()
         try:
             self._connection.close()
         except apsw.Error as error:
@@ -108,17 +114,25 @@ class Writer:
         added = 0
         try:
             execute("BEGIN IMMEDIATE")
+            before = self._connection.total_changes()
             for job in jobs:
                 outcome, messages = self._run_unit(job)
                 outcomes.append(outcome)
                 added += messages
+            changed = self._connection.total_changes() != before
+            count = freshness.advance(self._all) if changed else None
             execute("COMMIT")
         except Exception as error:  # noqa: BLE001  # a dead thread would let everybody wait for ever
             self._roll_back()
             own = {outcome.job.future: outcome for outcome in outcomes if outcome.error}
             return [own.get(job.future) or Outcome(job, error=_failure(error)) for job in jobs]
+        if count is not None:
+            self._count_file.write(count)  # after the commit: never ahead of the disk
         self._backlog += added
         return outcomes
+
+    def _all(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        return self._connection.execute(sql, values).fetchall()
 
     def _run_unit(self, job: Job) -> tuple[Outcome, int]:
         """Run one unit in a savepoint.

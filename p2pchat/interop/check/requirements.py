@@ -44,6 +44,7 @@ ELSEWHERE: Final[dict[str, str]] = {
     "R-6.5.2": _LOCAL,
     "R-6.5.3": _LOCAL,
     "R-6.6.1": _LOCAL,
+    "R-6.6.2": _LOCAL,
     "R-6.7.3": "a recommendation",
     "R-6.7.5": "tests/vectors/ratchet.json",
     "R-6.7.7": _LOCAL,

@@ -252,13 +252,11 @@ async def test_what_is_queued_is_finished_before_closing_and_nothing_after(
     await again.close()
 
 
-async def test_a_closed_store_leaves_one_file_and_no_thread(
-    tmp_path: Path, store: Database
-) -> None:
+async def test_a_closed_store_leaves_no_log_and_no_thread(tmp_path: Path, store: Database) -> None:
     await store.write(new_contact)
-    assert names(tmp_path) == ["chat.db", "chat.db-shm", "chat.db-wal"]
+    assert names(tmp_path) == ["chat.db", "chat.db-shm", "chat.db-wal", "count"]
     await store.close()
-    assert names(tmp_path) == ["chat.db"]
+    assert names(tmp_path) == ["chat.db", "count"]
     assert not [t for t in threading.enumerate() if t.name.startswith("p2pchat-store")]
 
 
