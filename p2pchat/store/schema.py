@@ -120,7 +120,21 @@ CREATE TABLE audit_record (
 ) STRICT;
 """
 
-_VERSION_2: Final[tuple[str, ...]] = (_AUDIT, ledger.TABLES, freshness.TABLES)
+_PREVIOUS_STATIC_KEY: Final = """
+CREATE TABLE previous_static_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    private BLOB NOT NULL CHECK (length(private) = 32),
+    certificate BLOB NOT NULL,
+    until_ms INTEGER NOT NULL
+) STRICT;
+"""
+
+_VERSION_2: Final[tuple[str, ...]] = (
+    _AUDIT,
+    ledger.TABLES,
+    freshness.TABLES,
+    _PREVIOUS_STATIC_KEY,
+)
 
 
 def _to_version_1(connection: apsw.Connection) -> None:

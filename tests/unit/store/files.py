@@ -90,6 +90,11 @@ def puts(record: ContactRecord) -> Callable[[Transaction], ContactRecord]:
     return lambda transaction: transaction.put_contact(record)
 
 
+def puts_identity(record: IdentityRecord) -> Callable[[Transaction], None]:
+    """Return a unit that stores the profile's own identity."""
+    return lambda transaction: transaction.put_identity(record)
+
+
 def moves(contact_id: int, number: int, state: DeliveryState) -> Callable[[Transaction], None]:
     """Return a unit that sets the state of one message."""
     return lambda transaction: transaction.set_message_state(

@@ -30,6 +30,30 @@ def test_a_new_database_has_the_newest_version(database: Path) -> None:
     connection.close()
 
 
+def test_a_database_of_version_1_is_brought_forward_with_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "chat.db"
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        connection = create_database(path, KEY, DATABASE_ID)
+        migrate(connection)
+        connection.execute(
+            "INSERT INTO identity VALUES (1, ?, ?, ?, ?)",
+            (
+                IDENTITY.name,
+                IDENTITY.signing_seed.reveal(),
+                IDENTITY.static_private.reveal(),
+                IDENTITY.certificate,
+            ),
+        )
+        assert connection.pragma("user_version") == 1
+        connection.close()
+    store, identity = open_store(path, KEY, DATABASE_ID)
+    store.close_now()
+    assert identity == IDENTITY
+
+
 def test_every_table_of_ours_is_strict(database: Path) -> None:
     connection = open_database(database, KEY)
     loose = connection.execute(
