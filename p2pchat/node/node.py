@@ -28,10 +28,18 @@ from p2pchat.node.contacts import ContactDesk
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
+from p2pchat.node.keys import KeyDesk
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
 from p2pchat.node.subscription import Subscription
-from p2pchat.node.views import ContactView, IdentityView, LedgerView, MessageView, StatusView
+from p2pchat.node.views import (
+    ContactView,
+    IdentityView,
+    KeyView,
+    LedgerView,
+    MessageView,
+    StatusView,
+)
 from p2pchat.session.messages import check_text
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import (
@@ -85,6 +93,7 @@ class Node:
         self._reception = Reception(self._env, self._book)
         self._dialer = Dialer(self._env, self._book, self._reception)
         self._desk = ContactDesk(self._env, self._book, self._reception, self._dialer)
+        self._keys = KeyDesk(self._env, profile, self._reception)
         self._listeners: list[Listener] = []
         self._stopped = False
 
@@ -105,6 +114,8 @@ class Node:
         await self._book.load()
         await self._env.supervisor.start()
         try:
+            if dial or listen:
+                await self._keys.start()
             for address in listen:
                 listener = await listening.listen(
                     self._env.transport, self._env.store, address, self._reception.accept
@@ -158,6 +169,18 @@ class Node:
         addresses = reachable(self.status().listen)[:LINK_ADDRESSES_MAX]
         link = encode_link(ContactLink(own.identity, own.name, addresses))
         return IdentityView(own.name, peer_id(own.identity), link)
+
+    async def key_status(self) -> tuple[KeyView, ...]:
+        """Return our long-lived keys, with their purposes and ages."""
+        return await self._keys.status()
+
+    async def rotate_key(self) -> None:
+        """Replace our static key; no session breaks and no safety number changes.
+
+        Raises:
+            CertificateError: The clock is out of all bounds, or the generations are used up.
+        """
+        await self._keys.rotate()
 
     # --- contacts --------------------------------------------------------------------------------
 

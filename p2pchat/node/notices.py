@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p2pchat.node.certificates import CertificateDesk
 from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
 from p2pchat.session.notices import (
@@ -16,7 +17,8 @@ from p2pchat.session.notices import (
 class NoticeDesk:
     """Takes the notices of all links."""
 
-    def __init__(self, ledgers: LedgerDesk) -> None:
+    def __init__(self, certificates: CertificateDesk, ledgers: LedgerDesk) -> None:
+        self._certificates = certificates
         self._ledgers = ledgers
 
     async def noticed(self, link: Link, notice: Notice) -> None:
@@ -28,5 +30,7 @@ class NoticeDesk:
         match notice:
             case LedgerNotice(sent) if link.peer is not None:
                 await self._ledgers.noticed(link.peer, sent)
-            case CertificateNotice() | RevokedNotice() | CompareNotice() | LedgerNotice():
+            case CertificateNotice(encoded):
+                await self._certificates.noticed(link, encoded)
+            case RevokedNotice() | CompareNotice() | LedgerNotice():
                 pass  # no part of this program knows what to do with it yet

@@ -25,7 +25,7 @@ from p2pchat.node.tasks import Signal
 from p2pchat.node.views import ContactChanged, ContactView
 from p2pchat.sanitize import clean_line
 from p2pchat.session.notices import Notice
-from p2pchat.store.ports import ContactRecord, Transaction
+from p2pchat.store.ports import AuditEvent, ContactRecord, Transaction
 
 
 class Attached(Protocol):
@@ -118,8 +118,10 @@ class Peer:
             and may_converse(self.record.pin)
         )
 
-    async def update(self, change: Callable[[ContactRecord], ContactRecord]) -> None:
-        """Change the stored record, then this copy.
+    async def update(
+        self, change: Callable[[ContactRecord], ContactRecord], *events: AuditEvent
+    ) -> None:
+        """Change the stored record, then this copy; the audit log gets ``events`` if it differs.
 
         With another identity key, everything that belongs to the old one goes in the same
         transaction: its session, its certificate's generation, the comparison of its number.
@@ -145,6 +147,9 @@ class Peer:
                     static=None,
                     handshake_time_ms=0,
                 )
+            if changed != current:
+                for event in events:
+                    tx.audit(event)
             return tx.put_contact(changed)
 
         self.record = await self._env.store.write(work)

@@ -16,6 +16,8 @@ from p2pchat.constants import PENDING_REQUESTS_MAX
 from p2pchat.errors import DamagedStateError, ErrorCode, UnknownContactError
 from p2pchat.identity.trust import Pin, Trust, may_converse
 from p2pchat.node.book import PeerBook, name_of_stranger
+from p2pchat.node.certificates import CertificateDesk
+from p2pchat.node.credentials import key_event
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.ledgers import LedgerDesk
@@ -42,7 +44,7 @@ from p2pchat.session.events import (
     SessionStarted,
 )
 from p2pchat.session.ledger import LedgerSummary
-from p2pchat.session.notices import Notice
+from p2pchat.session.notices import CertificateNotice, Notice
 from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, SessionRecord, Transaction
 from p2pchat.transport.base import Stream
 
@@ -66,7 +68,7 @@ class Reception:
         self._book = book
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
-        self._notices = NoticeDesk(self.ledgers)
+        self._notices = NoticeDesk(CertificateDesk(env), self.ledgers)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -132,6 +134,12 @@ class Reception:
         self._leave(link)
         link.abort()  # for a task that was cancelled before it began
 
+    def tell_all(self, notice: Notice) -> None:
+        """Tell everybody who has proven who they are."""
+        for link in self._links:
+            if link.proof is not None:
+                link.tell(notice)
+
     async def close_all(self, grace_s: float) -> None:
         """Say goodbye on all connections and wait for their ends, ``grace_s`` at most."""
         for link in self._links:
@@ -164,6 +172,9 @@ class Reception:
         """Decide about a peer that has just proven its identity."""
         self._leave(link)
         link.proof = event
+        current = self._env.credentials.certificate(self._env.clock.wall_ms())
+        if event.presented.generation < current.generation:
+            link.tell(CertificateNotice(current.encoded))
         peer = self._book.by_identity(event.identity)
         if link.opening.outbound:
             if peer is None or peer is not link.peer:
@@ -224,6 +235,7 @@ class Reception:
 
         Through the writing thread, behind whatever the previous connection has queued there.
         """
+        now_ms = self._env.clock.wall_ms()
 
         def work(tx: Transaction) -> tuple[ContactRecord, SessionRecord | None, LedgerSummary]:
             record = tx.contact(peer.contact_id)
@@ -232,6 +244,8 @@ class Reception:
             if event is not None:
                 seen = _shown_by(record, event)
                 if seen != record:
+                    if record.static is not None and seen.static != record.static:
+                        tx.audit(key_event(AuditKind.KEY_ROTATED, event.certificate, now_ms))
                     record = tx.put_contact(seen)
             return record, tx.session(peer.contact_id), tx.ledger(peer.contact_id)
 
@@ -367,10 +381,12 @@ class Reception:
 
 def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
     """Return the contact with what its handshake has told of it."""
+    shown = replace(record, post_quantum=event.post_quantum)
+    if event.certificate.generation < record.certificate_generation:
+        return shown  # another connection has told of a later key this very moment
     return replace(
-        record,
+        shown,
         certificate_generation=event.certificate.generation,
-        post_quantum=event.post_quantum,
         static=event.certificate.static,
     )
 
