@@ -104,6 +104,22 @@ def _interop_problem(args: Any) -> str:
     return "--expect belongs to --dial" if args.expect and not args.dial else ""
 
 
+_KEY_OPTIONS = {
+    "status": ("json",),
+    "rotate": (),
+}
+"""What belongs to which action of ``key``."""
+
+
+def _key_problem(args: Any) -> str:
+    """Say which of ``key``'s options do not belong to its action."""
+    for options in _KEY_OPTIONS.values():
+        for option in options:
+            if option not in _KEY_OPTIONS[args.action] and getattr(args, option):
+                return f"key {args.action} has no --{option}"
+    return ""
+
+
 _positive.__name__ = "whole number from 1 on"
 _seconds.__name__ = "number of seconds up to a day"
 
@@ -182,6 +198,19 @@ COMMANDS: Final = (
         Argument("--search", "only messages with all these words", metavar="WORDS"),
         Argument("--limit", "the newest N (50)", metavar="N", type=_positive, default=50),
         _JSON,
+    ),
+    Command(
+        "key",
+        "look after your keys",
+        Argument(
+            "action",
+            "status: what keys there are, how old, and what for; rotate: replace the static key "
+            "now, no conversation breaks",
+            metavar="ACTION",
+            choices=tuple(_KEY_OPTIONS),
+        ),
+        _JSON,
+        problem=_key_problem,
     ),
     Command(
         "node",

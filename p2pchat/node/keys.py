@@ -52,8 +52,8 @@ class KeyDesk:
         await self._look()
         self._env.supervisor.spawn(self._keep_looking, "keys")
 
-    async def rotate(self) -> None:
-        """Replace the static key now (R-3.3.6 to R-3.3.9).
+    async def rotate(self) -> KeyView:
+        """Replace the static key now, and return the new one (R-3.3.6 to R-3.3.9).
 
         Raises:
             CertificateError: The clock is out of all bounds, or the generations are used up.
@@ -61,46 +61,46 @@ class KeyDesk:
         """
         async with self._changing:
             await self._rotate(self._env.clock.wall_ms())
+            return self._static()
 
     async def status(self) -> tuple[KeyView, ...]:
-        """Return every key that outlives a connection, with its purpose and age."""
+        """Return every key of ours that outlives a connection."""
         own = self._env.credentials
-        now_ms = self._env.clock.wall_ms()
+        identity = KeyView(
+            name="identity",
+            purpose="is who you are: it signs certificates, and the safety number is made of it",
+            algorithm="Ed25519",
+            key_id=key_id(own.identity).hex(),
+            stored=DATABASE,
+        )
+        if own.previous is None:
+            return identity, self._static()
+        previous = KeyView(
+            name="static_previous",
+            purpose="answers contacts who do not know of its successor yet",
+            algorithm="X25519",
+            key_id=key_id(own.previous.static).hex(),
+            stored=DATABASE,
+            generation=own.previous.generation,
+            made_at_ms=own.previous.not_before_ms,
+            ends_at_ms=own.previous_until_ms,
+        )
+        return identity, self._static(), previous
+
+    def _static(self) -> KeyView:
+        own = self._env.credentials
+        certificate = own.certificate(self._env.clock.wall_ms())
         period_ms = self._env.config.rotate_static_days * DAY_MS
-        current = own.certificate(now_ms)
-        keys = [
-            KeyView(
-                name="identity",
-                purpose="is your identity: signs certificates; the safety number is made of it",
-                algorithm="Ed25519",
-                key_id=key_id(own.identity).hex(),
-                stored=DATABASE,
-            ),
-            KeyView(
-                name="static",
-                purpose="proves who you are when a connection is made",
-                algorithm="X25519",
-                key_id=key_id(current.static).hex(),
-                stored=DATABASE,
-                generation=current.generation,
-                made_at_ms=own.made_at_ms,
-                rotates_at_ms=own.made_at_ms + period_ms if period_ms else None,
-            ),
-        ]
-        if own.previous is not None:
-            keys.append(
-                KeyView(
-                    name="static_previous",
-                    purpose="answers contacts who do not know of its successor yet",
-                    algorithm="X25519",
-                    key_id=key_id(own.previous.static).hex(),
-                    stored=DATABASE,
-                    generation=own.previous.generation,
-                    made_at_ms=own.previous.not_before_ms,
-                    ends_at_ms=own.previous_until_ms,
-                )
-            )
-        return tuple(keys)
+        return KeyView(
+            name="static",
+            purpose="proves who you are whenever a connection is made",
+            algorithm="X25519",
+            key_id=key_id(certificate.static).hex(),
+            stored=DATABASE,
+            generation=certificate.generation,
+            made_at_ms=own.made_at_ms,
+            rotates_at_ms=own.made_at_ms + period_ms if period_ms else None,
+        )
 
     async def _keep_looking(self) -> None:
         never, clock = Signal(), self._env.clock

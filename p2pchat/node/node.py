@@ -174,13 +174,13 @@ class Node:
         """Return our long-lived keys, with their purposes and ages."""
         return await self._keys.status()
 
-    async def rotate_key(self) -> None:
-        """Replace our static key; no session breaks and no safety number changes.
+    async def rotate_key(self) -> KeyView:
+        """Replace our static key and return the new one; no session or safety number changes.
 
         Raises:
             CertificateError: The clock is out of all bounds, or the generations are used up.
         """
-        await self._keys.rotate()
+        return await self._keys.rotate()
 
     # --- contacts --------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from p2pchat.node.views import (
@@ -55,6 +56,8 @@ class Service:
             "node.status": (p.Params, self._status),
             "node.stop": (p.Params, self._stop),
             "identity.show": (p.Params, self._identity),
+            "key.status": (p.Params, self._key_status),
+            "key.rotate": (p.Params, self._key_rotate),
             "contact.add": (p.AddParams, self._add),
             "contact.list": (p.Params, self._contacts),
             "contact.accept": (p.ContactParams, self._accept),
@@ -116,6 +119,12 @@ class Service:
     async def _identity(self, _: p.Params) -> object:
         view = self._node.identity()
         return {"name": view.name, "peer_id": view.peer_id, "link": view.link}
+
+    async def _key_status(self, _: p.Params) -> object:
+        return [asdict(view) for view in await self._node.key_status()]
+
+    async def _key_rotate(self, _: p.Params) -> object:
+        return asdict(await self._node.rotate_key())
 
     async def _add(self, params: p.AddParams) -> object:
         view = await self._node.add_contact(params.link, params.name, params.note)

@@ -410,6 +410,23 @@ async def test_a_certificate_that_does_not_hold_ends_the_connection(
     raw.stream.abort()
 
 
+async def test_the_thief_of_an_old_key_is_refused_by_who_knows_the_new(world: World) -> None:
+    """R-3.3.5: the rotation, told in band, is what shuts him out."""
+    alice, bob = await world.two()
+    thief = RawPeer(world)
+    thief.static, thief.certificate = alice.node._env.credentials._static, current(alice)
+    await alice.node.rotate_key()
+    await until_knows(bob, alice)
+    live = link_of(bob, "alice")
+    await thief.open(bob)
+    await thief.read_until(PeerAuthenticated)
+    thief.greet()
+    await thief.read_until(ConnectionClosed)
+    assert (thief.closed.code, thief.closed.by_peer) == (ErrorCode.CERTIFICATE_INVALID, True)
+    assert link_of(bob, "alice") is live
+    thief.stream.abort()
+
+
 async def test_of_a_stranger_nothing_is_kept(world: World) -> None:
     """R-7.8.4, R-7.8.5: it is checked all the same."""
     alice = world.person("alice")

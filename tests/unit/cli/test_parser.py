@@ -22,6 +22,7 @@ PROFILE_COMMANDS = [
     ["verify", "bob"],
     ["send", "bob", "hello"],
     ["log", "bob"],
+    ["key", "status"],
     ["node"],
 ]
 
@@ -73,7 +74,9 @@ def test_without_a_command_it_is_the_app() -> None:
         ["completion", "powershell"],
         ["demo", "--profile", "work"],
         # Later issues bring these; a stub would be worse than nothing.
-        ["key", "status"],
+        ["key"],
+        ["key", "unheard-of"],
+        ["key", "rotate", "--json"],
         ["audit", "show"],
         ["backup", "create"],
         ["doctor"],
