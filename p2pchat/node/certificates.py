@@ -38,9 +38,11 @@ class CertificateDesk:
         certificate = self._verified(link, encoded, now_ms)
         if link.peer is None:
             return
-        event = key_event(AuditKind.KEY_ROTATED, certificate, now_ms)
+        events = []
+        if link.peer.records_rotation(certificate.static):
+            events.append(key_event(AuditKind.KEY_ROTATED, certificate, now_ms))
         try:
-            await link.peer.update(lambda record: _learned(record, certificate), event)
+            await link.peer.update(lambda record: _learned(record, certificate), *events)
         except UnknownContactError:
             return  # removed meanwhile
 

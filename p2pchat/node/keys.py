@@ -110,21 +110,24 @@ class KeyDesk:
 
     async def _look(self) -> None:
         """Rotate or delete what is due; a failure is tried again at the next look."""
-        own, now_ms = self._env.credentials, self._env.clock.wall_ms()
+        try:
+            async with self._changing:
+                await self._see_to(self._env.clock.wall_ms())
+        except (StoreError, CertificateError) as error:
+            _log.warning("the static key could not be seen to: %s", error)
+
+    async def _see_to(self, now_ms: int) -> None:
+        own = self._env.credentials
         period_ms = self._env.config.rotate_static_days * DAY_MS
         age_ms = now_ms - own.made_at_ms
         from_the_future = age_ms < 0 and self._seemed_ahead
         self._seemed_ahead = age_ms < 0
-        try:
-            async with self._changing:
-                if period_ms and (age_ms >= period_ms or from_the_future):
-                    await self._rotate(now_ms)
-                elif own.previous_until_ms is not None and (
-                    now_ms >= own.previous_until_ms or from_the_future
-                ):
-                    await self._forget_previous(now_ms)
-        except (StoreError, CertificateError) as error:
-            _log.warning("the static key could not be seen to: %s", error)
+        if period_ms and (age_ms >= period_ms or from_the_future):
+            await self._rotate(now_ms)
+        elif own.previous_until_ms is not None and (
+            now_ms >= own.previous_until_ms or from_the_future
+        ):
+            await self._forget_previous(now_ms)
 
     async def _rotate(self, now_ms: int) -> None:
         pair = x25519.generate(rng=self._env.rng)

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
+from p2pchat.constants import SESSION_RESETS_PER_HOUR
 from p2pchat.errors import ErrorCode, UnknownContactError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.trust import Trust, may_converse
 from p2pchat.node.backoff import Backoff
 from p2pchat.node.environment import Environment
-from p2pchat.node.limits import ResetBudget
+from p2pchat.node.limits import HourlyBudget
 from p2pchat.node.opening import Opening
 from p2pchat.node.outbox import Outbox
 from p2pchat.node.presence import NOT_TRIED, Reason, explain
@@ -26,6 +27,10 @@ from p2pchat.node.views import ContactChanged, ContactView
 from p2pchat.sanitize import clean_line
 from p2pchat.session.notices import Notice
 from p2pchat.store.ports import AuditEvent, ContactRecord, Transaction
+
+ROTATIONS_RECORDED_PER_HOUR: Final = 6
+"""A contact's new static keys beyond this are learned but not recorded: whoever rotates without
+end must not push everything else out of our audit log."""
 
 
 class Attached(Protocol):
@@ -67,6 +72,7 @@ class Peer:
         attaching: Held while a connection takes the place of another.
         note: What our first request says; empty once the contact has accepted us.
         resets: Sessions made anew within the hour.
+        rotations: New static keys of the contact that the audit log was told of within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
         dismissed: Keys that appeared in this one's place and that the person decided against.
         untold: Messages delivered since the peer was last told how many (§8.6).
@@ -80,7 +86,8 @@ class Peer:
         self.attaching = asyncio.Lock()
         self.note = note
         self.reason = NOT_TRIED
-        self.resets = ResetBudget()
+        self.resets = HourlyBudget(SESSION_RESETS_PER_HOUR)
+        self.rotations = HourlyBudget(ROTATIONS_RECORDED_PER_HOUR)
         self.session_lost = ""
         self.outbox = Outbox(env.store, record.contact_id)
         self.backoff = Backoff(
@@ -117,6 +124,12 @@ class Peer:
             and bool(self.record.addresses)
             and may_converse(self.record.pin)
         )
+
+    def records_rotation(self, static: bytes) -> bool:
+        """Tell whether the audit log should have that the contact's static key is this one now."""
+        if self.record.static in (None, static):
+            return False
+        return self.rotations.take(self._env.clock.monotonic())
 
     async def update(
         self, change: Callable[[ContactRecord], ContactRecord], *events: AuditEvent

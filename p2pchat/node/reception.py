@@ -236,6 +236,7 @@ class Reception:
         Through the writing thread, behind whatever the previous connection has queued there.
         """
         now_ms = self._env.clock.wall_ms()
+        rotated = event is not None and peer.records_rotation(event.certificate.static)
 
         def work(tx: Transaction) -> tuple[ContactRecord, SessionRecord | None, LedgerSummary]:
             record = tx.contact(peer.contact_id)
@@ -244,7 +245,7 @@ class Reception:
             if event is not None:
                 seen = _shown_by(record, event)
                 if seen != record:
-                    if record.static is not None and seen.static != record.static:
+                    if rotated:
                         tx.audit(key_event(AuditKind.KEY_ROTATED, event.certificate, now_ms))
                     record = tx.put_contact(seen)
             return record, tx.session(peer.contact_id), tx.ledger(peer.contact_id)
