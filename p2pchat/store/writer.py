@@ -58,7 +58,8 @@ class Writer:
         self._index = SearchIndex(connection)
         self._backlog = self._index.backlog()
         self._log_pages = 0
-        self._holds_old_keys = False
+        # A process that was killed between such a commit and what follows it has left its log.
+        self._holds_old_keys = True
         self._tidy = False
         connection.set_wal_hook(self._note_log_size)  # takes the place of the auto-checkpoint
         self._thread = Thread(target=self._run, name="p2pchat-store", daemon=True)

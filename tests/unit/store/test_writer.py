@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -369,21 +370,46 @@ async def test_a_replaced_key_is_in_no_page_and_in_no_log(store: Database, tmp_p
 async def test_a_reader_in_the_way_delays_it_only(
     store: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    release = await reader_in_the_way(store)
+    await replace_keys(store)
+    assert (tmp_path / "chat.db-wal").stat().st_size > 0
+    assert "could not be emptied yet" in caplog.text
+    await release()
+    await store.write(sets("x", "2"))
+    assert (tmp_path / "chat.db-wal").stat().st_size == 0
+
+
+async def test_the_log_of_a_killed_process_is_emptied_too(store: Database, tmp_path: Path) -> None:
+    release = await reader_in_the_way(store)
+    old = await replace_keys(store)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("chat.db", "chat.db-wal"):
+        shutil.copy(tmp_path / name, killed / name)
+    await release()
+    again = reopen(killed)
+    await again.write(sets("x", "2"))
+    assert (killed / "chat.db-wal").stat().st_size == 0
+    assert old not in pages(again)
+    await again.close()
+
+
+async def reader_in_the_way(store: Database) -> Callable[[], Awaitable[None]]:
+    """Let a reader hold a snapshot until the function that is returned is called."""
     store._writer._connection.set_busy_timeout(10)
     await store.write(sets("x", "1"))
-    started, release = threading.Event(), threading.Event()
+    started, done = threading.Event(), threading.Event()
 
     def look(transaction: Transaction) -> None:
         transaction.get_setting("x")  # takes the snapshot
         started.set()
-        release.wait(10)
+        done.wait(10)
 
     reading = store.read(look)
     await asyncio.to_thread(started.wait, 10)
-    await replace_keys(store)
-    assert (tmp_path / "chat.db-wal").stat().st_size > 0
-    assert "could not be emptied yet" in caplog.text
-    release.set()
-    await reading
-    await store.write(sets("x", "2"))
-    assert (tmp_path / "chat.db-wal").stat().st_size == 0
+
+    async def release() -> None:
+        done.set()
+        await reading
+
+    return release
