@@ -224,6 +224,32 @@ COMMANDS: Final = (
         Argument("--rpc", "speak JSON-RPC on standard input and output", choices=("stdio",)),
     ),
     Command(
+        "backup",
+        "make, check or restore a backup: one encrypted file",
+        Argument(
+            "action",
+            "create: write FILE; verify: read it to its end; restore: make a profile of it",
+            metavar="ACTION",
+            choices=("create", "verify", "restore"),
+        ),
+        Argument("file", "the backup", metavar="FILE"),
+        Argument(
+            "--backup-passphrase-file",
+            "the backup's passphrase (that of --passphrase-file)",
+            metavar="FILE",
+        ),
+        Argument(
+            "--keychain",
+            "restore: keep the new profile's key in the system's keychain",
+            action="store_true",
+        ),
+        problem=lambda args: (
+            f"backup {args.action} has no --keychain"
+            if args.keychain and args.action != "restore"
+            else ""
+        ),
+    ),
+    Command(
         "interop",
         "check implementations of the protocol, this one or yours",
         Argument(

@@ -127,14 +127,17 @@ class Credentials:
         )
 
 
-def rotated(record: IdentityRecord, static: KeyPair, now_ms: int) -> IdentityRecord:
+def rotated(
+    record: IdentityRecord, static: KeyPair, now_ms: int, *, at_least: int = 0
+) -> IdentityRecord:
     """Return the record with a new static key; the old one becomes the previous (R-3.3.6).
 
     Raises:
         CertificateError: No certificate can hold this time, or there is no greater generation.
         DamagedStoreError: The record's own certificate is not.
     """
-    generation = _own(record.static_private, record.certificate).certificate.generation + 1
+    current = _own(record.static_private, record.certificate).certificate.generation
+    generation = max(current + 1, at_least)
     certificate = issue(record.signing_seed, static.public, generation=generation, now_ms=now_ms)
     return replace(
         record,

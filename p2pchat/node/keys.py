@@ -52,6 +52,16 @@ class KeyDesk:
         await self._look()
         self._env.supervisor.spawn(self._keep_looking, "keys")
 
+    async def renew(self) -> None:
+        """Replace a static key that came back with an older store.
+
+        Contacts may know a later generation, and refuse this one (R-3.3.5): the new key takes
+        these seconds for its generation, which is more than any before.
+        """
+        async with self._changing:
+            now_ms = self._env.clock.wall_ms()
+            await self._rotate(now_ms, at_least=now_ms // 1000)
+
     async def rotate(self) -> KeyView:
         """Replace the static key now, and return the new one (R-3.3.6 to R-3.3.9).
 
@@ -129,12 +139,12 @@ class KeyDesk:
         ):
             await self._forget_previous(now_ms)
 
-    async def _rotate(self, now_ms: int) -> None:
+    async def _rotate(self, now_ms: int, *, at_least: int = 0) -> None:
         pair = x25519.generate(rng=self._env.rng)
 
         def work(tx: Transaction) -> IdentityRecord:
             before = _stored(tx)
-            after = rotated(before, pair, now_ms)
+            after = rotated(before, pair, now_ms, at_least=at_least)
             if (erased := Credentials(before).previous) is not None:
                 tx.audit(key_event(AuditKind.KEY_ERASED, erased, now_ms))
             tx.put_identity(after)

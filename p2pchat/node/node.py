@@ -16,12 +16,13 @@ from typing import Final, Self
 from p2pchat import __version__
 from p2pchat.config import Config
 from p2pchat.constants import LINK_ADDRESSES_MAX, MESSAGE_ID_LEN
-from p2pchat.crypto.secret import Rng
+from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import LocalProtocolError, UnreachableError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.trust import Trust, require_sendable
 from p2pchat.node import listening
+from p2pchat.node.backups import back_up
 from p2pchat.node.book import PeerBook
 from p2pchat.node.clock import Clock
 from p2pchat.node.contacts import ContactDesk
@@ -33,6 +34,7 @@ from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
 from p2pchat.node.subscription import Subscription
 from p2pchat.node.views import (
+    BackupView,
     ContactView,
     IdentityView,
     KeyView,
@@ -124,7 +126,9 @@ class Node:
         except BaseException:  # whatever it was: no half-started node stays behind
             await self.stop()
             raise
-        await self._reception.forget_sessions(self._profile.store.stale)
+        if self._profile.store.stale:
+            await self._reception.forget_sessions(self._profile.store.stale)
+            await self._keys.renew()
         for peer in self._book:
             self._dialer.start(peer)
 
@@ -151,6 +155,19 @@ class Node:
     def subscribe(self) -> Subscription:
         """Hear of everything that happens from now on."""
         return self._env.hub.subscribe()
+
+    async def back_up(self, path: str, passphrase: Secret) -> BackupView:
+        """Write an encrypted backup of everything but sessions to a new file.
+
+        Args:
+            path: Absolute.
+            passphrase: Of the backup.
+
+        Raises:
+            UsageError: The path is not absolute, or the passphrase empty.
+            StoreError: The file exists or the disk refuses.
+        """
+        return await back_up(self._env, self._profile, path, passphrase)
 
     # --- ourselves -------------------------------------------------------------------------------
 

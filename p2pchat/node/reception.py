@@ -266,9 +266,7 @@ class Reception:
             return record, None, ledger
 
     async def forget_sessions(self, cause: str) -> None:
-        """The store was older than it should be and has dropped all sessions, if ``cause``."""
-        if not cause:
-            return
+        """The store was older than it should be and has dropped all sessions."""
         event = AuditEvent(
             AuditKind.SESSION_HEALED, self._env.clock.wall_ms(), context={"reason": cause}
         )

@@ -23,6 +23,15 @@ class StatusView:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupView:
+    """A backup that was written: when, and how much is in it."""
+
+    made_at_ms: int
+    contacts: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityView:
     """Ourselves: name, peer id, and a contact link with the addresses of this moment."""
 

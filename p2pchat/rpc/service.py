@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
+from p2pchat.crypto.secret import Secret
 from p2pchat.node.views import (
     ContactChanged,
     ContactRequested,
@@ -46,7 +47,7 @@ class Service:
 
     SIDE_BY_SIDE: ClassVar = frozenset({"message.send"})
     """``Node.send`` gives a message its place in the outbox before it waits for the disk."""
-    UNORDERED: ClassVar = frozenset({"message.wait"})
+    UNORDERED: ClassVar = frozenset({"message.wait", "backup.create"})
     """Methods that take long by nature and must not hold up the requests behind them."""
 
     def __init__(self, node: Node, *, on_stop: Callable[[], None] | None = None) -> None:
@@ -74,6 +75,7 @@ class Service:
             "message.mark_read": (p.ContactParams, self._mark_read),
             "message.ledger": (p.LedgerParams, self._ledger),
             "message.wait": (p.WaitParams, self._wait),
+            "backup.create": (p.BackupParams, self._backup),
         }
 
     async def call(self, method: str, params: dict[str, Any] | list[Any]) -> object:
@@ -188,6 +190,14 @@ class Service:
         return _message(
             await self._node.wait_delivered(params.contact, params.message_id, params.timeout)
         )
+
+    async def _backup(self, params: p.BackupParams) -> object:
+        made = await self._node.back_up(params.path, Secret(params.passphrase))
+        return {
+            "made_at_ms": made.made_at_ms,
+            "contacts": made.contacts,
+            "messages": made.messages,
+        }
 
 
 class Notifications:

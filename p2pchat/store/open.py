@@ -8,9 +8,12 @@ could hold someone's identity is overwritten or deleted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
+
+import apsw
 
 from p2pchat.constants import KEY_LEN, NAME_MAX_BYTES
 from p2pchat.crypto import pwhash, x25519
@@ -28,7 +31,7 @@ from p2pchat.identity.keys import generate_identity
 from p2pchat.sanitize import clean_line
 from p2pchat.store import keyfile
 from p2pchat.store.connection import DATABASE_ID_LEN, require_cipher
-from p2pchat.store.database import Database, create_store, open_store
+from p2pchat.store.database import Database, create_store, open_store, write_identity
 from p2pchat.store.keychain import Keychain, SystemKeychain
 from p2pchat.store.lock import ProfileLock
 from p2pchat.store.ports import IdentityRecord
@@ -105,8 +108,41 @@ def create_profile(
         LockedError: No OS keychain is to be had.
         StoreError: The folder is not ours, or the disk refuses.
     """
-    require_cipher()
     _require_name(name)
+
+    def fill(connection: apsw.Connection) -> None:
+        signing = generate_identity(rng=rng)
+        static = x25519.generate(rng=rng)
+        certificate = issue(signing.seed, static.public, generation=0, now_ms=now_ms)
+        write_identity(
+            connection,
+            IdentityRecord(name, signing.seed, static.private, certificate.encoded),
+        )
+
+    return make_profile(path, fill, unlock=unlock, rng=rng, memory_kib=memory_kib)
+
+
+def make_profile(
+    path: Path,
+    fill: Callable[[apsw.Connection], None],
+    *,
+    unlock: Unlock,
+    rng: Rng,
+    memory_kib: int,
+) -> OpenProfile:
+    """Make a profile around a database that ``fill`` brings to the newest version.
+
+    Args:
+        path: The folder; made if missing.
+        fill: Is given an empty encrypted database; whatever it raises, there is no profile.
+        unlock: What unlocks the profile from now on.
+        rng: For database key, salts and nonces.
+        memory_kib: Argon2id memory.
+
+    Raises:
+        As ``create_profile``; and whatever ``fill`` raises.
+    """
+    require_cipher()
     if isinstance(unlock, PassphraseUnlock) and not len(unlock.passphrase):
         raise UsageError("the passphrase is empty; give one of several words")
     profile = Profile(path)
@@ -114,14 +150,10 @@ def create_profile(
     lock = ProfileLock(profile.lock)
     try:
         _clear_way(profile)
-        signing = generate_identity(rng=rng)
-        static = x25519.generate(rng=rng)
-        certificate = issue(signing.seed, static.public, generation=0, now_ms=now_ms)
-        identity = IdentityRecord(name, signing.seed, static.private, certificate.encoded)
         database_key = Secret(rng(KEY_LEN))
         database_id = rng(DATABASE_ID_LEN)
         wrapped = _wrap(database_key, database_id, unlock, memory_kib=memory_kib, rng=rng)
-        create_store(profile.database, database_key, database_id, identity)
+        create_store(profile.database, database_key, database_id, fill)
         keyfile.write(profile.key, wrapped)  # from here on it is a profile
         profile.unfinished.unlink(missing_ok=True)
         store, identity = open_store(profile.database, database_key, database_id)

@@ -18,7 +18,7 @@ Notes on the layout:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import apsw
@@ -168,8 +168,15 @@ def require_known(version: int) -> None:
         )
 
 
-def migrate(connection: apsw.Connection) -> None:
+def migrate(
+    connection: apsw.Connection,
+    migrations: Sequence[Callable[[apsw.Connection], None]] | None = None,
+) -> None:
     """Bring the database to ``SCHEMA_VERSION``, one version a transaction.
+
+    Args:
+        connection: Outside a transaction.
+        migrations: Fewer of them lead to an older version.
 
     Raises:
         StoreError: The database is newer than this program.
@@ -177,7 +184,7 @@ def migrate(connection: apsw.Connection) -> None:
     """
     version = connection.pragma("user_version")
     require_known(version)
-    for step in MIGRATIONS[version:]:
+    for step in (MIGRATIONS if migrations is None else migrations)[version:]:
         version += 1
         connection.execute("BEGIN IMMEDIATE")
         try:

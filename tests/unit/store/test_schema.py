@@ -12,13 +12,13 @@ from p2pchat.store import schema
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import create_store, open_store
 from p2pchat.store.schema import SCHEMA_VERSION, migrate
-from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY
+from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, fill
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "chat.db"
-    create_store(path, KEY, DATABASE_ID, IDENTITY)
+    create_store(path, KEY, DATABASE_ID, fill)
     return path
 
 
