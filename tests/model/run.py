@@ -20,7 +20,7 @@ LIBRARY = HERE / "primitives.pvl"
 RESULTS = HERE / "results.txt"
 QUERY = re.compile(r"\(\* ([A-Z]{2}-\d+) expect (true|false|not proved)[:.]")
 OUTCOME = re.compile(
-    r"^RESULT (.*?) (is true|is false|cannot be proved)\.", re.MULTILINE | re.DOTALL
+    r"^Query (.*?) (is true|is false|cannot be proved)\.", re.MULTILINE | re.DOTALL
 )
 WORDS = {"is true": "true", "is false": "false", "cannot be proved": "not proved"}
 TIMEOUT_S = 900
@@ -42,7 +42,7 @@ def prove(model: Path) -> list[str]:
         timeout=TIMEOUT_S,
     )
     expected = QUERY.findall(model.read_text(encoding="utf-8"))
-    summary = run.stdout.split("Verification summary:")[0]
+    summary = run.stdout.split("Verification summary:")[-1]
     outcomes = [(" ".join(text.split()), WORDS[word]) for text, word in OUTCOME.findall(summary)]
     if len(outcomes) != len(expected):
         sys.exit(
