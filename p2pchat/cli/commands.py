@@ -120,6 +120,19 @@ def _key_problem(args: Any) -> str:
     return ""
 
 
+def _audit_problem(args: Any) -> str:
+    """Say which of ``audit``'s arguments do not belong together."""
+    if args.action == "export" and args.file is None:
+        return "audit export needs a FILE to write"
+    if args.action == "show" and args.file is not None:
+        return "audit show takes no FILE; audit verify FILE checks an exported log"
+    if args.action != "show" and (args.limit or args.kind):
+        return f"audit {args.action} has no --limit and no --kind"
+    if args.peer and not (args.action == "verify" and args.file):
+        return "--peer belongs to audit verify FILE"
+    return ""
+
+
 _positive.__name__ = "whole number from 1 on"
 _seconds.__name__ = "number of seconds up to a day"
 
@@ -248,6 +261,28 @@ COMMANDS: Final = (
             if args.keychain and args.action != "restore"
             else ""
         ),
+    ),
+    Command(
+        "audit",
+        "show, verify or export the log of key and trust events",
+        Argument(
+            "action",
+            "show: print it; verify: check that nothing was deleted or changed; export: write it "
+            "to a file that anybody can verify",
+            metavar="ACTION",
+            choices=("show", "verify", "export"),
+        ),
+        Argument(
+            "file",
+            "export: the file to write; verify: check this file, not the profile's log",
+            metavar="FILE",
+            nargs="?",
+        ),
+        Argument("--limit", "show: the newest N (50)", metavar="N", type=_positive),
+        Argument("--kind", "show: only records of this kind", metavar="KIND"),
+        Argument("--peer", "verify FILE: whose log it must be", metavar="PEERID"),
+        _JSON,
+        problem=_audit_problem,
     ),
     Command(
         "interop",

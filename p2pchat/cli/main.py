@@ -98,6 +98,10 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli.demo import run_demo
 
             return run_demo(as_json=args.json)
+        case "audit":
+            from p2pchat.cli import audit_commands
+
+            return audit_commands.run(args)
         case "interop":
             from p2pchat.interop import command
 

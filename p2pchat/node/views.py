@@ -185,6 +185,15 @@ class LedgersDiffered:
     ledger: LedgerView
 
 
+@dataclass(frozen=True, slots=True)
+class AuditWarned:
+    """The audit log shows something unusual: which pattern (a name of ``store.audit_watch``)."""
+
+    pattern: str
+    count: int
+    at_ms: int
+
+
 NodeEvent = (
     MessageArrived
     | MessageStateChanged
@@ -192,4 +201,5 @@ NodeEvent = (
     | ContactRequested
     | SessionRestarted
     | LedgersDiffered
+    | AuditWarned
 )

@@ -18,6 +18,7 @@ from p2pchat.constants import (
     NOTE_MAX_CHARS,
     TEXT_MAX_BYTES,
 )
+from p2pchat.node.audit_desk import RECORDS_MAX as AUDIT_MAX
 from p2pchat.node.node import MESSAGES_MAX
 from p2pchat.rpc.protocol import RpcCode, RpcError
 
@@ -90,6 +91,13 @@ class WaitParams(MessageParams, frozen=True):
     """``message.wait``; ``timeout`` in seconds."""
 
     timeout: Annotated[float, msgspec.Meta(ge=0, le=WAIT_MAX_S)]
+
+
+class AuditParams(Params, frozen=True):
+    """``audit.list``."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=AUDIT_MAX)] = LIST_DEFAULT
+    kind: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class ListParams(ContactParams, frozen=True):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.node.views import (
+    AuditWarned,
     ContactChanged,
     ContactRequested,
     ContactView,
@@ -76,6 +77,10 @@ class Service:
             "message.ledger": (p.LedgerParams, self._ledger),
             "message.wait": (p.WaitParams, self._wait),
             "backup.create": (p.BackupParams, self._backup),
+            "audit.list": (p.AuditParams, self._audit_list),
+            "audit.warnings": (p.Params, self._audit_warnings),
+            "audit.verify": (p.Params, self._audit_verify),
+            "audit.export": (p.Params, self._audit_export),
         }
 
     async def call(self, method: str, params: dict[str, Any] | list[Any]) -> object:
@@ -199,6 +204,28 @@ class Service:
             "messages": made.messages,
         }
 
+    async def _audit_list(self, params: p.AuditParams) -> object:
+        records = await self._node.audit.records(params.limit, params.kind)
+        return [asdict(record) for record in records]
+
+    async def _audit_warnings(self, _: p.Params) -> object:
+        return [asdict(warning) for warning in self._node.audit.warnings()]
+
+    async def _audit_verify(self, _: p.Params) -> object:
+        report = await self._node.audit.verify()
+        return {
+            "ok": report.log is not None,
+            "finding": report.finding,
+            "sequence": report.sequence,
+            "head_outside": report.has_witness,
+            "first": report.log.first if report.log else 0,
+            "last": report.log.last if report.log else 0,
+            "checkpoints": report.log.checkpoints if report.log else 0,
+        }
+
+    async def _audit_export(self, _: p.Params) -> object:
+        return {"lines": [line.decode("ascii") for line in await self._node.audit.export()]}
+
 
 class Notifications:
     """The node's events as JSON-RPC notifications: an asynchronous iterator to be closed."""
@@ -265,6 +292,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             return "session.restarted", {"contact": contact, "cause": cause}
         case LedgersDiffered(view):
             return "ledger.differed", _ledger(view)
+        case AuditWarned(pattern, count, at_ms):
+            return "audit.warning", {"pattern": pattern, "count": count, "at_ms": at_ms}
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -27,14 +27,14 @@ from p2pchat.errors import (
     UsageError,
 )
 from p2pchat.identity.certificate import issue
-from p2pchat.identity.keys import generate_identity
+from p2pchat.identity.keys import generate_identity, key_id
 from p2pchat.sanitize import clean_line
 from p2pchat.store import keyfile
 from p2pchat.store.connection import DATABASE_ID_LEN, require_cipher
 from p2pchat.store.database import Database, create_store, open_store, write_identity
 from p2pchat.store.keychain import Keychain, SystemKeychain
 from p2pchat.store.lock import ProfileLock
-from p2pchat.store.ports import IdentityRecord
+from p2pchat.store.ports import AuditEvent, AuditKind, IdentityRecord
 from p2pchat.store.profile import Profile, guard_folder, make_folder
 
 
@@ -114,9 +114,17 @@ def create_profile(
         signing = generate_identity(rng=rng)
         static = x25519.generate(rng=rng)
         certificate = issue(signing.seed, static.public, generation=0, now_ms=now_ms)
+        made = (
+            AuditEvent(AuditKind.IDENTITY_MADE, now_ms, signing.public, key_id(signing.public)),
+            AuditEvent(
+                AuditKind.KEY_MADE, now_ms, signing.public, key_id(static.public),
+                {"purpose": "static key", "generation": certificate.generation},
+            ),
+        )  # fmt: skip
         write_identity(
             connection,
             IdentityRecord(name, signing.seed, static.private, certificate.encoded),
+            made,
         )
 
     return make_profile(path, fill, unlock=unlock, rng=rng, memory_kib=memory_kib)

@@ -19,8 +19,9 @@ from typing import Final
 from p2pchat.errors import StoreError, UsageError
 
 DEFAULT_NAME: Final = "default"
+AUDIT_HEAD: Final = "audit.head"
 COUNT: Final = "count"
-"""Stands beside the database, whatever that is called."""
+"""Both stand beside the database, whatever that is called."""
 HOME_VARIABLE: Final = "P2PCHAT_HOME"
 _NAME: Final = re.compile(r"\w[\w.-]{0,63}")
 """Begins with a letter, digit or underscore: neither ``..`` nor an option."""
@@ -41,6 +42,11 @@ class Profile:
     def database(self) -> Path:
         """Return the encrypted database."""
         return self.path / "chat.db"
+
+    @property
+    def audit_head(self) -> Path:
+        """Return the end of the audit log as last committed, kept outside of the database."""
+        return self.path / AUDIT_HEAD
 
     @property
     def lock(self) -> Path:

@@ -132,6 +132,13 @@ class StatusShown:
 
 
 @dataclass(frozen=True, slots=True)
+class WarningsListed:
+    """Answer of ``audit.warnings``, as sentences, oldest first."""
+
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ContactsListed:
     """Answer of ``contact.list``."""
 
@@ -276,6 +283,13 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditWarned:
+    """``audit.warning``: the log of key and trust events shows something unusual."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewsLost:
     """``notifications.lost``: what is remembered is out of date and is listed anew."""
 
@@ -305,6 +319,7 @@ Action = (
     | SetupFailed
     | IdentityShown
     | StatusShown
+    | WarningsListed
     | ContactsListed
     | ContactAdded
     | ContactSettled
@@ -322,6 +337,7 @@ Action = (
     | RequestArrived
     | SessionRenewed
     | Announced
+    | AuditWarned
     | NewsLost
     | ClientLost
 )

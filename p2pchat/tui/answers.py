@@ -41,6 +41,7 @@ from p2pchat.tui.state import (
 Answer = (
     a.IdentityShown
     | a.StatusShown
+    | a.WarningsListed
     | a.ContactsListed
     | a.ContactAdded
     | a.ContactSettled
@@ -59,6 +60,7 @@ News = (
     | a.RequestArrived
     | a.SessionRenewed
     | a.Announced
+    | a.AuditWarned
     | a.NewsLost
     | a.ClientLost
 )
@@ -71,6 +73,8 @@ def answered(state: AppState, action: Answer) -> Step:
             return replace(state, identity=identity), ()
         case a.StatusShown(listen):
             return replace(state, listen=listen), ()
+        case a.WarningsListed(texts):
+            return (_warned(state, texts[-1]) if texts and not state.warned else state), ()
         case a.ContactsListed(contacts):
             return _listed(state, contacts)
         case a.ContactAdded(handle):
@@ -207,6 +211,8 @@ def notified(state: AppState, action: News) -> Step:
             return _announced(state, handle, text, now_ms)
         case a.Announced(handle, text, now_ms):
             return _announced(state, handle, text, now_ms)
+        case a.AuditWarned(text):
+            return _warned(state, text), ()
         case a.NewsLost():
             return _list_anew(state)
         case a.ClientLost(text):
@@ -220,6 +226,12 @@ def _announced(state: AppState, handle: str, text: str, now_ms: int) -> Step:
     key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
     chat = chats.append(state.conversation(handle), Notice(key, text, now_ms))
     return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
+
+
+def _warned(state: AppState, text: str) -> AppState:
+    """Say it once in full; the status bar goes on pointing to it."""
+    text = f"{sentence(text)} p2pchat audit show tells what happened."
+    return replace(with_flash(state, text, Tone.WARNING), warned=True)
 
 
 def _list_anew(state: AppState) -> Step:
@@ -252,6 +264,8 @@ def refused(state: AppState, action: a.CallFailed) -> Step:
             return _compared(state, call.handle, comparison=undone, problem=text), ()
         case "contact.safety_number":
             return _compared(state, call.handle, problem=text), ()
+        case "audit.warnings":
+            return state, ()  # a node of an earlier version: nobody has asked for it
         case "message.list":
             chat = state.conversation(call.handle)
             state = with_chat(state, call.handle, replace(chat, loading=False))

@@ -71,7 +71,12 @@ def went_back(state: AppState, setup: Setup) -> Stepped:
 def opened(state: AppState) -> Stepped:
     """The client is there: show the link after a first run, else the chat."""
     setup = state.setup
-    calls = (Call("identity.show"), Call("node.status"), list_contacts())
+    calls = (
+        Call("identity.show"),
+        Call("node.status"),
+        list_contacts(),
+        Call("audit.warnings"),
+    )
     if setup is not None and setup.first_run:
         ready = Setup(Step.READY, first_run=True, name=setup.name)
         return replace(state, setup=ready), (ClearEntry(), *calls)

@@ -252,6 +252,7 @@ class AppState:
         active: Handle of the shown contact, or "".
         panel_scroll: First visible line of the panel.
         local_keys: Counts messages and notices made here, for their keys.
+        warned: The audit log has warned of something since the app began.
         lost: Why the node cannot be reached any more, or "".
     """
 
@@ -269,6 +270,7 @@ class AppState:
     confirm: Confirm | None = None
     flash: Flash | None = None
     local_keys: int = 0
+    warned: bool = False
     lost: str = ""
 
     def contact(self, handle: str) -> Contact | None:

@@ -237,6 +237,7 @@ def status_bar(state: AppState, columns: int) -> Line:
     others = sum(each.unread for each in state.contacts if each.handle != state.active)
     requests = sum(each.trust is Trust.REQUEST for each in state.contacts)
     waiting = [
+        "⚠ audit" if state.warned else "",
         f"• {others} unread" if others else "",
         f"? {requests} request{'s' if requests > 1 else ''}" if requests else "",
     ]

@@ -18,6 +18,7 @@ from p2pchat.tui import actions as a
 from p2pchat.tui.actions import Action
 from p2pchat.tui.effects import Call
 from p2pchat.tui.state import Contact, Delivery, Identity, Message
+from p2pchat.tui.words import warning
 
 REASON_MAX_CHARS: Final = 200
 _ID_MAX_CHARS: Final = 80
@@ -51,6 +52,11 @@ class _Identity(msgspec.Struct):
     name: str
     peer_id: str
     link: str
+
+
+class _Warning(msgspec.Struct):
+    pattern: str
+    count: int
 
 
 class _Status(msgspec.Struct):
@@ -127,6 +133,9 @@ def _answered(call: Call, result: object) -> Action:
         case "node.status":
             listen = msgspec.convert(result, _Status).listen
             return a.StatusShown(tuple(_line(each, REASON_MAX_CHARS) for each in listen))
+        case "audit.warnings":
+            warnings = msgspec.convert(result, list[_Warning])
+            return a.WarningsListed(tuple(warning(each.pattern, each.count) for each in warnings))
         case "contact.list":
             contacts = msgspec.convert(result, list[_Contact])
             return a.ContactsListed(tuple(_contact(each) for each in contacts))
@@ -182,6 +191,9 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "ledger.differed":
             differed = msgspec.convert(params, _Differed)
             return a.Announced(differed.contact, _ledger_words(differed), now_ms)
+        case "audit.warning":
+            warned = msgspec.convert(params, _Warning)
+            return a.AuditWarned(warning(warned.pattern, warned.count))
         case "notifications.lost":
             return a.NewsLost()
         case _:

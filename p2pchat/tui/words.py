@@ -32,6 +32,22 @@ TRUST: Final[dict[Trust, tuple[str, str, str, str]]] = {
     Trust.REQUEST: ("class:request", "?", "request", "a stranger asks: /accept or /block"),
 }
 
+_WARNINGS: Final[dict[str, str]] = {
+    # by the names of store.audit_watch
+    "many_failed_handshakes": "{count} connections in an hour failed to prove themselves",
+    "many_failed_unlocks": "{count} wrong passphrases were tried within a day",
+    "many_key_changes": "the keys of {count} contacts changed within a day: somebody may stand "
+    "between you and the network",
+    "log_replaced": "the audit log is not the one of last time: an older copy of the profile may "
+    "have been put back; p2pchat audit verify says more",
+}
+
+
+def warning(pattern: str, count: int) -> str:
+    """Return the sentence for a warning of the audit log."""
+    known = _WARNINGS.get(pattern, "the audit log shows something unusual")
+    return known.format(count=count)
+
 
 def trust_words(trust: Trust) -> Fragment:
     """Return glyph and word in their style."""

@@ -94,6 +94,7 @@ class DataSet:
         self.contacts = contacts or []
         self.messages = messages or {}
         self.listen = ["127.0.0.1:41234"]
+        self.warnings: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refuse: dict[str, RpcError] = {}
         self.stream = Stream()
@@ -116,6 +117,7 @@ class DataSet:
                 "listen": self.listen,
                 "contacts_online": 0,
             },
+            "audit.warnings": lambda _: self.warnings,
             "contact.list": lambda _: self.contacts,
             "contact.add": self._add,
             "contact.accept": lambda p: self._trust(p, "unverified"),

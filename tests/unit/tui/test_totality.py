@@ -81,6 +81,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.SetupFailed, WORDS),
     st.builds(a.IdentityShown, st.builds(Identity, WORDS, WORDS, WORDS)),
     st.builds(a.StatusShown, st.lists(WORDS, max_size=2).map(tuple)),
+    st.builds(a.WarningsListed, st.lists(WORDS, max_size=2).map(tuple)),
     st.builds(a.ContactsListed, CONTACTS),
     st.builds(a.ContactAdded, HANDLES.filter(bool)),
     st.builds(a.ContactSettled, HANDLES, st.sampled_from(["contact.remove", "contact.block", "x"])),
@@ -98,6 +99,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.RequestArrived, WORDS),
     st.builds(a.SessionRenewed, HANDLES, WORDS, TIMES),
     st.builds(a.Announced, HANDLES, WORDS, TIMES),
+    st.builds(a.AuditWarned, WORDS),
     st.just(a.NewsLost()),
     st.builds(a.ClientLost, WORDS),
 )

@@ -34,6 +34,7 @@ METHODS = [
     "message.send",
     "message.list",
     "message.mark_read",
+    "audit.warnings",
     "no.such",
 ]
 NEWS = [
@@ -43,6 +44,7 @@ NEWS = [
     "contact.request",
     "session.restarted",
     "ledger.differed",
+    "audit.warning",
 ]
 
 
