@@ -107,6 +107,8 @@ def _interop_problem(args: Any) -> str:
 _KEY_OPTIONS = {
     "status": ("json",),
     "rotate": (),
+    "passphrase": ("new_passphrase_file",),
+    "keychain": (),
 }
 """What belongs to which action of ``key``."""
 
@@ -116,7 +118,7 @@ def _key_problem(args: Any) -> str:
     for options in _KEY_OPTIONS.values():
         for option in options:
             if option not in _KEY_OPTIONS[args.action] and getattr(args, option):
-                return f"key {args.action} has no --{option}"
+                return f"key {args.action} has no --{option.replace('_', '-')}"
     return ""
 
 
@@ -218,9 +220,15 @@ COMMANDS: Final = (
         Argument(
             "action",
             "status: what keys there are, how old, and what for; rotate: replace the static key "
-            "now, no conversation breaks",
+            "now, no conversation breaks; passphrase: choose a new one; keychain: let the "
+            "system's keychain unlock the profile",
             metavar="ACTION",
             choices=tuple(_KEY_OPTIONS),
+        ),
+        Argument(
+            "--new-passphrase-file",
+            "passphrase: read the new one from FILE instead of asking twice",
+            metavar="FILE",
         ),
         _JSON,
         problem=_key_problem,
@@ -236,6 +244,8 @@ COMMANDS: Final = (
         ),
         Argument("--rpc", "speak JSON-RPC on standard input and output", choices=("stdio",)),
     ),
+    Command("lock", "make the running node forget its keys until it is unlocked"),
+    Command("unlock", "unlock the running node again"),
     Command(
         "backup",
         "make, check or restore a backup: one encrypted file",

@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from p2pchat.cli.lock_commands import change_passphrase, change_to_keychain
 from p2pchat.cli.opening import with_client
 from p2pchat.cli.output import print_json, time_of
 from p2pchat.rpc.client import Client
@@ -73,6 +74,8 @@ def _rotate(args: Namespace) -> int:
 
 
 _ACTIONS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "keychain": change_to_keychain,
+    "passphrase": change_passphrase,
     "rotate": _rotate,
     "status": _status,
 }

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130
 """As a shell reports a process that Ctrl+C ended."""
-_FILES: Final = ("profile", "passphrase_file", "file", "backup_passphrase_file")
+_FILES: Final = (
+    "profile",
+    "passphrase_file",
+    "new_passphrase_file",
+    "file",
+    "backup_passphrase_file",
+)
 BROKEN_PIPE: Final = 141
 """As a shell reports a process that wrote to nobody."""
 
@@ -65,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: Namespace) -> int:
     # Imports in the branches: each costs time that the others should not pay.
+    if args.command not in ("completion", "interop"):
+        from p2pchat.store.process import protect_process
+
+        protect_process()
     match args.command:
         case None:
             from p2pchat.cli.app_command import run_app
@@ -94,6 +104,10 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli.node_command import run_node
 
             return run_node(args)
+        case "lock" | "unlock":
+            from p2pchat.cli import lock_commands
+
+            return lock_commands.run(args)
         case "demo":
             from p2pchat.cli.demo import run_demo
 

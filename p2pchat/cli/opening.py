@@ -7,11 +7,14 @@ import os
 from argparse import Namespace
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from p2pchat.rpc.client import Client, LocalClient
-from p2pchat.rpc.opening import is_served, open_client
+from p2pchat.rpc.opening import HeldProfile, is_served, open_client
 from p2pchat.store.profile import resolve_profile
+
+if TYPE_CHECKING:
+    from p2pchat.store.open import Unlock
 
 T = TypeVar("T")
 
@@ -30,7 +33,11 @@ def is_ours(client: Client) -> bool:
 
 
 def with_client(
-    args: Namespace, work: Callable[[Client], Awaitable[T]], *, network: bool = False
+    args: Namespace,
+    work: Callable[[Client], Awaitable[T]],
+    *,
+    network: bool = False,
+    unlock: Unlock | None = None,
 ) -> T:
     """Run ``work`` with a client of the profile, and leave it afterwards.
 
@@ -38,15 +45,15 @@ def with_client(
         args: Parsed arguments with ``profile`` and ``passphrase_file``.
         work: Is given the client.
         network: A node started for this command dials.
+        unlock: What unlocks the profile, if the command knows already; else it is found out.
 
     Raises:
         P2PChatError: The profile cannot be opened, or ``work`` failed.
     """
     path = profile_path(args)
-    unlock = None
     # Outside of the event loop, where Ctrl+C would not reach the prompt; and only if no node
     # runs, since that one needs no passphrase.
-    if not is_served(path):
+    if unlock is None and not is_served(path):
         from p2pchat.cli.unlock import unlock_for
 
         unlock = unlock_for(path, args.passphrase_file)
@@ -54,6 +61,10 @@ def with_client(
     async def run() -> T:
         client = await open_client(path, unlock=unlock, network=network, listen=())
         try:
+            if isinstance(client, HeldProfile) and (failures := client.service.take_failures()):
+                from p2pchat.cli.output import warn_of_failures
+
+                warn_of_failures(failures)
             return await work(client)
         finally:
             await client.close()

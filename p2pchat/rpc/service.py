@@ -29,6 +29,7 @@ from p2pchat.node.views import (
 from p2pchat.rpc import params as p
 from p2pchat.rpc.failures import to_rpc_error
 from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.store.unlocking import KeychainUnlock, PassphraseUnlock
 
 if TYPE_CHECKING:
     from p2pchat.node.node import Node, Subscription
@@ -70,6 +71,8 @@ class Service:
             "contact.address": (p.AddressParams, self._address),
             "contact.safety_number": (p.ContactParams, self._safety_number),
             "contact.verify": (p.VerifyParams, self._verify),
+            "key.passphrase": (p.PassphraseParams, self._change_passphrase),
+            "key.keychain": (p.KeychainParams, self._change_to_keychain),
             "message.send": (p.SendParams, self._send),
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
@@ -169,6 +172,15 @@ class Service:
 
     async def _verify(self, params: p.VerifyParams) -> object:
         return {"trust": (await self._node.verify(params.contact, params.number)).value}
+
+    async def _change_passphrase(self, params: p.PassphraseParams) -> object:
+        new = PassphraseUnlock(p.to_secret(params.new))
+        await self._node.change_unlock(old=p.to_unlock(params.old), new=new)
+        return {}
+
+    async def _change_to_keychain(self, params: p.KeychainParams) -> object:
+        await self._node.change_unlock(old=p.to_unlock(params.old), new=KeychainUnlock())
+        return {}
 
     async def _send(self, params: p.SendParams) -> object:
         view = await self._node.send(params.contact, params.text)

@@ -69,6 +69,11 @@ class Profile:
         return self.path / "config.toml"
 
     @property
+    def attempts(self) -> Path:
+        """Return the list of wrong passphrases; need not exist."""
+        return self.path / "attempts"
+
+    @property
     def unfinished(self) -> Path:
         """Return the mark that is there while the profile is being made."""
         return self.path / "unfinished"
