@@ -10,7 +10,6 @@ on by itself from there, through reconnects and restarts, until the peer has sto
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final, Self
 
@@ -33,6 +32,7 @@ from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
 from p2pchat.node.journal import Journal
 from p2pchat.node.keys import KeyDesk
+from p2pchat.node.locks import LockDesk
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
 from p2pchat.node.subscription import Subscription
@@ -53,8 +53,6 @@ from p2pchat.store.ports import (
     MessageRecord,
     Transaction,
 )
-from p2pchat.store.profile import Profile
-from p2pchat.store.unlocking import Unlock, change_unlock
 from p2pchat.transport.base import Listener, Transport
 from p2pchat.transport.interfaces import reachable
 from p2pchat.transport.tcp import TcpTransport
@@ -108,9 +106,9 @@ class Node:
         )
         self._keys = KeyDesk(self._env, profile, self._reception)
         self.audit = AuditDesk(self._env, profile.store.audit_head, self._journal)
+        self.locks = LockDesk(self._env, profile)
+        """What unlocks the profile."""
         self._listeners: list[Listener] = []
-        self.failed_unlocks: tuple[int, ...] = ()
-        """When wrong passphrases were tried since the unlocking before this one; Unix ms."""
         self._stopped = False
 
     # --- running ---------------------------------------------------------------------------------
@@ -127,7 +125,7 @@ class Node:
             TransportError: An address cannot be listened on; the node is stopped then.
         """
         self._env.dials = dial
-        await self._take_over_attempts()
+        await self.locks.take_over_failures()
         await self._book.load()
         await self._env.supervisor.start()
         await self._journal.begin(self._profile.store)
@@ -186,29 +184,6 @@ class Node:
             StoreError: The file exists or the disk refuses.
         """
         return await back_up(self._env, self._profile, path, passphrase)
-
-    async def _take_over_attempts(self) -> None:
-        attempts = self._profile.attempts
-        self.failed_unlocks = attempts.failures
-        if self.failed_unlocks:
-            attempts.told()
-
-    async def change_unlock(self, *, old: Unlock, new: Unlock) -> None:
-        """Let ``new`` unlock the profile from the next time on (see ``store.unlocking``).
-
-        Raises:
-            UsageError: The new passphrase is empty.
-            LockedError: ``old`` does not unlock it, or no OS keychain is to be had.
-            StoreError: The disk or the keychain refuses.
-        """
-        await asyncio.to_thread(
-            change_unlock,
-            Profile(self._profile.path),
-            old=old,
-            new=new,
-            rng=self._env.rng,
-            now_ms=self._env.clock.wall_ms(),
-        )
 
     # --- ourselves -------------------------------------------------------------------------------
 

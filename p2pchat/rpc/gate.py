@@ -113,11 +113,11 @@ class Gate:
 
     async def lock(self) -> None:
         """Stop the node and let go of everything that was unlocked; harmless when locked."""
-        await asyncio.shield(self._close())
+        await asyncio.shield(self._close(recorded=True))
 
     async def close(self) -> None:
-        """Lock for good: notifications end as well."""
-        await self.lock()
+        """Lock for good, which is no event of the profile's; notifications end as well."""
+        await asyncio.shield(self._close(recorded=False))
         for stream in tuple(self._streams):
             stream.close()
 
@@ -134,7 +134,7 @@ class Gate:
                 return 0
             node = await self._start(unlock)
             self._node, self._service = node, Service(node, on_stop=self._on_stop)
-            failures = node.failed_unlocks
+            failures = node.locks.failures
             if failures:
                 told = {"count": len(failures), "last_at_ms": failures[-1]}
                 self._untold = ("unlock.failures", told)
@@ -145,13 +145,17 @@ class Gate:
                 stream.follow(self._service.subscribe())
             return len(failures)
 
-    async def _close(self) -> None:
+    async def _close(self, *, recorded: bool) -> None:
         async with self._turn:
             node, self._node, self._service = self._node, None, None
             if node is None:
                 return
             await self._settle()
-            await node.stop()
+            try:
+                if recorded:
+                    await node.locks.note_lock()
+            finally:  # a full disk must not keep it open
+                await node.stop()
             for stream in self._streams:
                 stream.tell(("node.locked", {}))
         del node

@@ -175,11 +175,11 @@ class Service:
 
     async def _change_passphrase(self, params: p.PassphraseParams) -> object:
         new = PassphraseUnlock(p.to_secret(params.new))
-        await self._node.change_unlock(old=p.to_unlock(params.old), new=new)
+        await self._node.locks.change(old=p.to_unlock(params.old), new=new)
         return {}
 
     async def _change_to_keychain(self, params: p.KeychainParams) -> object:
-        await self._node.change_unlock(old=p.to_unlock(params.old), new=KeychainUnlock())
+        await self._node.locks.change(old=p.to_unlock(params.old), new=KeychainUnlock())
         return {}
 
     async def _send(self, params: p.SendParams) -> object:
