@@ -33,16 +33,21 @@ def unlock_for(path: Path, passphrase_file: str | None) -> Unlock:
     """
     if passphrase_file is not None:
         return PassphraseUnlock(read_passphrase(passphrase_file))
-    if profile_exists(path) and read(Profile(path).key).method is Method.KEYCHAIN:
-        return KeychainUnlock()
     if not profile_exists(path):
         # Opening says what is wrong in its own words; there is nothing to type for that.
         return PassphraseUnlock(Secret(b""))
+    if not is_opened_by_passphrase(path):
+        return KeychainUnlock()
     if (given := configured_passphrase(path)) is not None:
         return PassphraseUnlock(given)
     if not _has_terminal():
         raise LockedError(f"the profile is locked; {_HOW}")
     return PassphraseUnlock(_prompt(f"Passphrase of {path.name}: "))
+
+
+def is_opened_by_passphrase(path: Path) -> bool:
+    """Tell whether there is a profile at ``path`` and a passphrase unlocks it."""
+    return profile_exists(path) and read(Profile(path).key).method is Method.PASSPHRASE
 
 
 def configured_passphrase(path: Path) -> Secret | None:

@@ -88,6 +88,11 @@ class LeaveWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class LockWanted:
+    """Ctrl+L, or nobody has touched a key for long."""
+
+
+@dataclass(frozen=True, slots=True)
 class EntrySubmitted:
     """Enter on the setup screen; a Secret, since it may be a passphrase."""
 
@@ -219,11 +224,17 @@ class MarkedRead:
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """The client refused a call; ``trust`` if because of the contact's trust state."""
+    """The client refused a call.
+
+    Attributes:
+        trust: Because of the contact's trust state.
+        locked: Because the profile is locked.
+    """
 
     call: Call
     text: str
     trust: bool = False
+    locked: bool = False
 
 
 # --- Notifications ----------------------------------------------------------------------------
@@ -290,6 +301,19 @@ class AuditWarned:
 
 
 @dataclass(frozen=True, slots=True)
+class LockChanged:
+    """``node.locked``: by whomever; whether it still is, the node is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailuresTold:
+    """``unlock.failures``: so many wrong passphrases since the unlocking before this one."""
+
+    count: int
+    last_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewsLost:
     """``notifications.lost``: what is remembered is out of date and is listed anew."""
 
@@ -313,6 +337,7 @@ Action = (
     | Escaped
     | Answered
     | LeaveWanted
+    | LockWanted
     | EntrySubmitted
     | KeychainChosen
     | ProfileOpened
@@ -338,6 +363,8 @@ Action = (
     | SessionRenewed
     | Announced
     | AuditWarned
+    | LockChanged
+    | FailuresTold
     | NewsLost
     | ClientLost
 )

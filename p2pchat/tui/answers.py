@@ -37,6 +37,7 @@ from p2pchat.tui.state import (
     Tone,
     VerifyPanel,
 )
+from p2pchat.tui.words import failures
 
 Answer = (
     a.IdentityShown
@@ -61,6 +62,8 @@ News = (
     | a.SessionRenewed
     | a.Announced
     | a.AuditWarned
+    | a.LockChanged
+    | a.FailuresTold
     | a.NewsLost
     | a.ClientLost
 )
@@ -215,7 +218,13 @@ def notified(state: AppState, action: News) -> Step:
             return _warned(state, text), ()
         case a.NewsLost():
             return _list_anew(state)
+        case a.LockChanged():
+            return state, (Call("node.status"),)  # refused if it is locked, which locks the screen
+        case a.FailuresTold(count, last_at_ms):
+            return replace(state, warning=failures(count, last_at_ms)), ()
         case a.ClientLost(text):
+            if state.setup is not None and state.setup.locked:
+                return replace(state, lost=text, setup=replace(state.setup, error=text)), ()
             return replace(state, lost=text), ()
         case _ as unreachable:
             assert_never(unreachable)

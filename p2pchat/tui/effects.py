@@ -53,8 +53,20 @@ class OpenProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetAll:
+    """Empty every field, clipboard, queue and cache that may hold words of the chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockProfile:
+    """Make the process that holds the profile let go of its keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """End the app."""
 
 
-Effect = Call | SetComposer | ClearEntry | CreateProfile | OpenProfile | Leave
+Effect = (
+    Call | SetComposer | ClearEntry | CreateProfile | OpenProfile | ForgetAll | LockProfile | Leave
+)

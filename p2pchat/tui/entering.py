@@ -12,7 +12,15 @@ from typing import assert_never
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.crypto.secret import Secret
 from p2pchat.sanitize import clean_line
-from p2pchat.tui.effects import Call, ClearEntry, CreateProfile, Effect, OpenProfile
+from p2pchat.tui.effects import (
+    Call,
+    ClearEntry,
+    CreateProfile,
+    Effect,
+    ForgetAll,
+    LockProfile,
+    OpenProfile,
+)
 from p2pchat.tui.navigation import list_contacts
 from p2pchat.tui.state import AppState, Setup, Step
 
@@ -66,6 +74,14 @@ def went_back(state: AppState, setup: Setup) -> Stepped:
             return _go(state, replace(setup, step=Step.PASSPHRASE, passphrase=None, error=""))
         case _:
             return state, ()
+
+
+def lock(state: AppState, *orders: LockProfile) -> Stepped:
+    """Blank the screen to the unlock prompt; nothing of the chat stays, drafts neither."""
+    if state.setup is not None:
+        return state, ()  # not open yet, or locked already
+    locked = Setup(Step.UNLOCK, first_run=False, locked=True)
+    return AppState(setup=locked, lost=state.lost), (ForgetAll(), *orders)
 
 
 def opened(state: AppState) -> Stepped:

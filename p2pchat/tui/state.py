@@ -233,6 +233,7 @@ class Setup:
         first_run: A new profile is made; otherwise one is unlocked.
         passphrase: The first of the two times that it is typed, or what the command line gave.
         error: Why the last input did not do.
+        locked: It was open before and is to be unlocked again.
     """
 
     step: Step
@@ -240,6 +241,7 @@ class Setup:
     name: str = ""
     passphrase: Secret | None = None
     error: str = ""
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,7 @@ class AppState:
         local_keys: Counts messages and notices made here, for their keys.
         warned: The audit log has warned of something since the app began.
         lost: Why the node cannot be reached any more, or "".
+        warning: What the person should know whatever is on the screen, until Esc.
     """
 
     setup: Setup | None = None
@@ -272,6 +275,7 @@ class AppState:
     local_keys: int = 0
     warned: bool = False
     lost: str = ""
+    warning: str = ""
 
     def contact(self, handle: str) -> Contact | None:
         """Return a contact by its handle."""

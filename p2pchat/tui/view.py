@@ -115,6 +115,8 @@ def banner(state: AppState, cells: int) -> list[Line]:
     lines: list[Line] = []
     if state.lost:
         lines += paragraph(state.lost, cells - 1, "class:error", " ")
+    if state.warning:
+        lines += paragraph(state.warning, cells - 1, "class:warning", " ")
     contact = state.active_contact
     if contact is None or state.panel is not None:
         return lines

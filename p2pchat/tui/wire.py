@@ -94,6 +94,11 @@ class _Request(msgspec.Struct):
     name: str
 
 
+class _Failures(msgspec.Struct):
+    count: int
+    last_at_ms: int
+
+
 class _Restarted(msgspec.Struct):
     contact: str
     cause: str
@@ -194,6 +199,11 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "audit.warning":
             warned = msgspec.convert(params, _Warning)
             return a.AuditWarned(warning(warned.pattern, warned.count))
+        case "node.locked":
+            return a.LockChanged()
+        case "unlock.failures":
+            told = msgspec.convert(params, _Failures)
+            return a.FailuresTold(told.count, told.last_at_ms)
         case "notifications.lost":
             return a.NewsLost()
         case _:

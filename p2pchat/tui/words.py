@@ -69,6 +69,16 @@ def presence(contact: Contact, cells: int) -> Line:
     return line(("class:dim", clip(text, cells)))
 
 
+def failures(count: int, last_at_ms: int) -> str:
+    """Tell of wrong passphrases; times are as this computer writes them."""
+    word = "passphrase was" if count == 1 else "passphrases were"
+    last = f"{short_date(last_at_ms, None)} {clock(last_at_ms, None)}"
+    return (
+        f"⚠ {count} wrong {word} tried since you last unlocked this profile, the last on {last}. "
+        "If that was not you, somebody was at this computer. Esc closes this."
+    )
+
+
 def moment(at_ms: int, zone: tzinfo | None) -> datetime | None:
     """Return the local time; None if the sender's clock said something impossible."""
     try:

@@ -99,6 +99,8 @@ class DataSet:
         self.refuse: dict[str, RpcError] = {}
         self.stream = Stream()
         self.closed = False
+        self.locked = False
+        self.passphrase = "open"
 
     def asked(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of each call of a method."""
@@ -109,6 +111,10 @@ class DataSet:
         self.calls.append((method, params))
         if method in self.refuse:
             raise self.refuse[method]
+        if method in ("node.lock", "node.unlock"):
+            return self._lock(method, params)
+        if self.locked:
+            raise RpcError(RpcCode.LOCKED, "the profile is locked")
         answers: dict[str, Callable[[dict[str, Any]], Any]] = {
             "identity.show": lambda _: {"name": "Alice", "peer_id": PEER, "link": LINK},
             "node.status": lambda _: {
@@ -138,6 +144,13 @@ class DataSet:
 
     async def close(self) -> None:
         self.closed = True
+
+    def _lock(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if method == "node.unlock" and params.get("passphrase") != self.passphrase:
+            raise RpcError(RpcCode.LOCKED, "the passphrase is wrong")
+        self.locked = method == "node.lock"
+        self.stream.put("node.locked" if self.locked else "node.unlocked")
+        return {} if self.locked else {"failures": 0}
 
     def _find(self, params: dict[str, Any]) -> dict[str, Any]:
         return next(each for each in self.contacts if each["contact"] == params["contact"])
