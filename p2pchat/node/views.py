@@ -6,7 +6,7 @@ sent (protocol.md §9.3): programs get it whole, and whoever shows it to a perso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pchat.identity.trust import Trust
 from p2pchat.store.ports import DeliveryState, Direction
@@ -93,7 +93,7 @@ class ContactView:
     online: bool
     post_quantum: bool
     unread: int
-    note: str
+    note: str = field(repr=False)
     addresses: tuple[str, ...]
     offline_reason: str
     offered_peer_id: str | None
@@ -107,7 +107,7 @@ class MessageView:
     contact: str
     message_id: str
     direction: Direction
-    text: str
+    text: str = field(repr=False)
     sent_at_ms: int
     state: DeliveryState
     reason: str

@@ -49,6 +49,10 @@ Address = Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX_BYTES
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base: no parameters."""
 
+    def __repr__(self) -> str:
+        """Name the kind alone: parameters hold messages and passphrases."""
+        return f"<{type(self).__name__}>"
+
 
 class ContactParams(Params, frozen=True):
     """Methods that need only a contact."""

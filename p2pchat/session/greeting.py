@@ -6,7 +6,7 @@ session. A stranger and a blocked peer get the same empty one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import msgspec
@@ -55,7 +55,7 @@ class Greeting:
 
     accepted: bool
     name: str = ""
-    note: str = ""
+    note: str = field(default="", repr=False)
     session: SessionSummary | None = None
     ledger: LedgerSummary | None = None
 

@@ -94,7 +94,7 @@ class ContactRecord:
     name: str
     pin: Pin
     addresses: tuple[str, ...] = ()
-    note: str = ""
+    note: str = field(default="", repr=False)
     certificate_generation: int = 0
     added_at_ms: int = 0
     verified_at_ms: int | None = None
@@ -111,7 +111,7 @@ class MessageRecord:
     message_id: bytes
     contact_id: int
     direction: Direction
-    text: str
+    text: str = field(repr=False)
     sent_at_ms: int
     state: DeliveryState
     position: int = 0

@@ -6,7 +6,7 @@ those of the last two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Trust
@@ -20,7 +20,7 @@ from p2pchat.tui.state import Anchor, Contact, Delivery, Identity, Message
 class Submitted:
     """Enter was pressed in the composer."""
 
-    text: str
+    text: str = field(repr=False)
     now_ms: int
 
 
@@ -28,7 +28,7 @@ class Submitted:
 class DraftChanged:
     """The composer's text is another."""
 
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

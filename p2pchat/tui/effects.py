@@ -5,7 +5,7 @@ The reducer itself touches nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pchat.crypto.secret import Secret
 
@@ -20,7 +20,7 @@ class Call:
     """
 
     method: str
-    params: tuple[tuple[str, object], ...] = ()
+    params: tuple[tuple[str, object], ...] = field(default=(), repr=False)
     handle: str = ""
     local_key: str = ""
 
@@ -29,7 +29,7 @@ class Call:
 class SetComposer:
     """Put this text into the composer, cursor at its end."""
 
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Contact:
     online: bool = False
     post_quantum: bool = False
     unread: int = 0
-    note: str = ""
+    note: str = field(default="", repr=False)
     offline_reason: str = ""
     offered_peer_id: str = ""
     verified_at_ms: int | None = None
@@ -70,7 +70,7 @@ class Message:
 
     key: str
     outgoing: bool
-    text: str
+    text: str = field(repr=False)
     sent_at_ms: int
     state: Delivery
     reason: str = ""
@@ -121,7 +121,7 @@ class Conversation:
     loaded: bool = False
     loading: bool = False
     complete: bool = False
-    draft: str = ""
+    draft: str = field(default="", repr=False)
     anchor: Anchor | None = None
     first_new: str = ""
     early: tuple[tuple[str, Delivery, str], ...] = ()
