@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from argparse import Namespace
 from typing import Any
 
@@ -24,7 +25,7 @@ def change_passphrase(args: Namespace) -> int:
         raise UsageError("standard input can give one of the two passphrases only")
     old = unlock_for(profile_path(args), args.passphrase_file)
     new = new_unlock(args.new_passphrase_file, keychain=False)
-    _change(args, old, "key.passphrase", {"new": _text(new)})
+    _change(args, old, "key.passphrase", {"new": _base64(new)})
     print("changed: the new passphrase unlocks this profile from now on")
     return 0
 
@@ -42,8 +43,8 @@ def _change(args: Namespace, old: Unlock, method: str, params: dict[str, Any]) -
 
     What unlocks it now is needed in both cases: to hold the profile does not suffice.
     """
-    if (text := _text(old)) is not None:
-        params["old"] = text
+    if (encoded := _base64(old)) is not None:
+        params["old"] = encoded
 
     async def work(client: Client) -> None:
         await client.call(method, params)
@@ -71,8 +72,9 @@ def _unlock(args: Namespace) -> int:
     unlock = unlock_for(path, args.passphrase_file)
 
     async def work(client: Client) -> int:
-        text = _text(unlock)
-        answer = await client.call("node.unlock", {} if text is None else {"passphrase": text})
+        encoded = _base64(unlock)
+        params = {} if encoded is None else {"passphrase": encoded}
+        answer = await client.call("node.unlock", params)
         failures: int = answer["failures"]
         return failures
 
@@ -85,11 +87,8 @@ def _unlock(args: Namespace) -> int:
     return 0
 
 
-def _text(unlock: Unlock) -> str | None:
-    """Return a passphrase as parameters hold it; None stands for the keychain.
-
-    One that is no text passes within this process; the socket's client refuses it.
-    """
+def _base64(unlock: Unlock) -> str | None:
+    """Return a passphrase as parameters hold it; None stands for the keychain."""
     if isinstance(unlock, PassphraseUnlock):
-        return unlock.passphrase.reveal().decode("utf-8", "surrogateescape")
+        return base64.b64encode(unlock.passphrase.reveal()).decode()
     return None

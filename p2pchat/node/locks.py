@@ -7,12 +7,16 @@ unlocks it now (``store.unlocking``).
 from __future__ import annotations
 
 import asyncio
+import logging
 
+from p2pchat.errors import StoreError
 from p2pchat.node.environment import Environment
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import AuditEvent, AuditKind, Transaction
 from p2pchat.store.profile import Profile
 from p2pchat.store.unlocking import PassphraseUnlock, Unlock, change_unlock
+
+_log = logging.getLogger(__name__)
 
 
 class LockDesk:
@@ -34,9 +38,13 @@ class LockDesk:
             for at_ms in failures:
                 tx.audit(AuditEvent(AuditKind.UNLOCK_FAILED, at_ms))
 
-        await self._env.store.write(work)
-        # A crash in between records them twice, which hides nothing.
-        self._profile.attempts.told()
+        try:
+            await self._env.store.write(work)
+            # A crash in between records them twice, which hides nothing.
+            self._profile.attempts.told()
+        except StoreError as error:
+            # On a full disk a person can still read what is there; the next start tries again.
+            _log.warning("wrong passphrases were not recorded: %s", error)
 
     async def change(self, *, old: Unlock, new: Unlock) -> None:
         """Let ``new`` unlock the profile from the next time on (see ``change_unlock``).

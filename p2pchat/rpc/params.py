@@ -41,8 +41,8 @@ Handle = Annotated[str, msgspec.Meta(min_length=1, max_length=4 * NAME_MAX_BYTES
 """A local name or a peer id; longer ones match nothing."""
 MessageId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MAX_BYTES)]
-Passphrase = Annotated[str, msgspec.Meta(max_length=PASSPHRASE_MAX_BYTES)]
-"""As text; one that is not UTF-8 cannot be given here."""
+Passphrase = Annotated[bytes, msgspec.Meta(max_length=PASSPHRASE_MAX_BYTES)]
+"""As base64, since it is any bytes."""
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX_BYTES)]
 
 
@@ -166,11 +166,6 @@ def convert(params: dict[str, Any] | list[Any], kind: type[P]) -> P:
         raise RpcError(RpcCode.INVALID_PARAMS, f"invalid parameters: {error}") from None
 
 
-def to_unlock(passphrase: str | None) -> Unlock:
+def to_unlock(passphrase: bytes | None) -> Unlock:
     """Return what a passphrase in parameters unlocks; none stands for the OS keychain."""
-    return KeychainUnlock() if passphrase is None else PassphraseUnlock(to_secret(passphrase))
-
-
-def to_secret(passphrase: str) -> Secret:
-    """Return the bytes that were typed; a client in this process may hold some that are no text."""
-    return Secret(passphrase.encode("utf-8", "surrogateescape"))
+    return KeychainUnlock() if passphrase is None else PassphraseUnlock(Secret(passphrase))

@@ -174,7 +174,7 @@ class Service:
         return {"trust": (await self._node.verify(params.contact, params.number)).value}
 
     async def _change_passphrase(self, params: p.PassphraseParams) -> object:
-        new = PassphraseUnlock(p.to_secret(params.new))
+        new = PassphraseUnlock(Secret(params.new))
         await self._node.locks.change(old=p.to_unlock(params.old), new=new)
         return {}
 

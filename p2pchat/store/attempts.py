@@ -82,9 +82,16 @@ class Attempts:
             self._write()
 
     def told(self) -> None:
-        """The failures are in the audit log: forget them."""
+        """The failures are in the audit log: forget them.
+
+        Raises:
+            StoreError: The disk refuses; they will be told again.
+        """
         self._times, self._in_a_row = [], 0
-        self._path.unlink(missing_ok=True)
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"cannot remove {self._path}: {error.strerror}") from error
 
     def _write(self) -> None:
         # In a row are always the newest, so one mark behind the others says it all.

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -49,7 +48,8 @@ class Database:
         self,
         writing: apsw.Connection,
         reading: apsw.Connection,
-        connect: Callable[[], apsw.Connection],
+        path: Path,
+        key: Secret,
         *,
         count_file: CountFile,
         stale: str,
@@ -57,7 +57,8 @@ class Database:
     ) -> None:
         self.stale = stale
         self.audit_head = audit_head
-        self._connect = connect
+        self._path = path
+        self._key = key
         self._warned: Callable[[AuditEvent], None] | None = None
         self._unheard: list[AuditEvent] = []
         self._lock = Lock()
@@ -87,7 +88,7 @@ class Database:
         Raises:
             StoreError: It cannot be opened.
         """
-        return self._connect()
+        return open_database(self._path, self._key, read_only=True)
 
     def on_warning(self, warned: Callable[[AuditEvent], None]) -> None:
         """Call ``warned`` with each warning of the audit log, those since the opening included.
@@ -119,6 +120,7 @@ class Database:
         with self._closing:
             self._reader.close()  # first: the last connection folds the log into the file
             self._writer.close()
+            self._key.wipe()
 
 
 def create_store(
@@ -183,11 +185,11 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
             count_file = CountFile(path.with_name(COUNT))
             stale = _make_fresh(writing, count_file)
             reading = open_database(path, key, read_only=True)
-            connect = partial(open_database, path, key, read_only=True)
+            own = Secret(key.reveal())  # ``close`` wipes it, the caller's is the caller's
             head = HeadFile(path.with_name(AUDIT_HEAD))
             head.inspect(executor(writing))
             store = Database(
-                writing, reading, connect, count_file=count_file, stale=stale, audit_head=head
+                writing, reading, path, own, count_file=count_file, stale=stale, audit_head=head
             )
             return store, identity
         except BaseException:  # whatever it was, the files must not stay open

@@ -8,6 +8,7 @@ store have their own threads.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gc
 import signal
@@ -221,7 +222,7 @@ class TerminalApp:
     async def _unlock(self, client: Client, passphrase: Secret | None) -> None:
         params = {}
         if passphrase is not None:
-            params["passphrase"] = passphrase.reveal().decode("utf-8", "surrogateescape")
+            params["passphrase"] = base64.b64encode(passphrase.reveal()).decode()
         try:
             await client.call("node.unlock", params)
         except RpcError as error:

@@ -8,6 +8,7 @@ start them, and looks at what an operating system shows of those.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import logging
@@ -57,6 +58,10 @@ def surfaces(monkeypatch: pytest.MonkeyPatch) -> Surfaces:
     return seen
 
 
+def encoded(passphrase: str) -> str:
+    return base64.b64encode(passphrase.encode()).decode()
+
+
 async def held(profile: Profile) -> HeldProfile:
     return await HeldProfile.open(
         profile.path,
@@ -101,12 +106,12 @@ async def talk(
     await fail(profiles[0], surfaces)
     for profile in profiles:
         surfaces.add_files(profile.path)  # with the write-ahead log as it is in use
-    await alice.call("key.passphrase", {"old": PASSPHRASE, "new": LATER})
+    await alice.call("key.passphrase", {"old": encoded(PASSPHRASE), "new": encoded(LATER)})
     await alice.call("node.lock")
     surfaces.look_at_objects()
-    await refused(alice, surfaces, "node.unlock", passphrase=GUESS)
+    await refused(alice, surfaces, "node.unlock", passphrase=encoded(GUESS))
     surfaces.add_files(profiles[0].path)
-    await alice.call("node.unlock", {"passphrase": LATER})
+    await alice.call("node.unlock", {"passphrase": encoded(LATER)})
     surfaces.look_at_objects()
 
 
@@ -127,12 +132,13 @@ async def fail(profile: Profile, surfaces: Surfaces) -> None:
         ("message.cancel", {"contact": "Bob", "message_id": TEXT}),
         ("contact.add", {"link": TEXT, "note": NOTE}),
         ("contact.verify", {"contact": "Bob", "number": PASSPHRASE}),
-        ("node.unlock", {"passphrase": GUESS, "more": GUESS}),
+        ("node.unlock", {"passphrase": encoded(GUESS), "more": GUESS}),
         ("node.unlock", {"passphrase": [GUESS]}),
-        ("key.passphrase", {"old": GUESS, "new": LATER}),
-        ("key.passphrase", {"old": PASSPHRASE, "new": ""}),
-        ("key.passphrase", {"new": LATER, "older": GUESS}),
-        ("key.keychain", {"old": GUESS}),
+        ("node.unlock", {"passphrase": GUESS}),
+        ("key.passphrase", {"old": encoded(GUESS), "new": encoded(LATER)}),
+        ("key.passphrase", {"old": encoded(PASSPHRASE), "new": ""}),
+        ("key.passphrase", {"new": encoded(LATER), "older": GUESS}),
+        ("key.keychain", {"old": encoded(GUESS)}),
         (TEXT, {}),
     ]
     for number, (method, params) in enumerate(calls):
@@ -305,9 +311,9 @@ async def test_processes_show_no_secret_to_the_system(tmp_path: Path) -> None:
             waits = {"contact": "Bob", "message_id": sent["message_id"], "timeout": TIMEOUT_S}
             await at_alice.call("message.wait", waits)
             with pytest.raises(RpcError):
-                await at_alice.call("node.unlock", {"passphrase": GUESS})
+                await at_alice.call("node.unlock", {"passphrase": encoded(GUESS)})
             await at_alice.call("node.lock")
-            await at_alice.call("node.unlock", {"passphrase": PASSPHRASE})
+            await at_alice.call("node.unlock", {"passphrase": encoded(PASSPHRASE)})
             for one in (alice, bob):
                 surfaces.add_files(one.profile.path)
                 for name, content in one.shown().items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gc
 import os
@@ -38,6 +39,13 @@ async def held(profile: Profile) -> HeldProfile:
         network=True,
         listen=["127.0.0.1:0"],
     )
+
+
+def encoded(passphrase: str) -> str:
+    return base64.b64encode(passphrase.encode()).decode()
+
+
+RIGHT = {"passphrase": encoded(PASSPHRASE)}
 
 
 @pytest.fixture
@@ -83,16 +91,20 @@ async def test_while_locked_nothing_but_unlocking_is_answered(
     again = await attach(profile.path)  # a new client finds it alive
     assert again is not None
     await again.close()
-    error = await refusal(by_socket, "node.unlock", passphrase="wrong words")
+    error = await refusal(by_socket, "node.unlock", passphrase=encoded("wrong words"))
     assert (error.code, error.message) == (RpcCode.LOCKED, "the passphrase is wrong")
     assert (await refusal(by_socket, "node.unlock")).code == RpcCode.LOCKED  # no keychain profile
-    assert (await refusal(by_socket, "node.unlock", passphrase=1)).code == RpcCode.INVALID_PARAMS
-    assert await by_socket.call("node.unlock", {"passphrase": PASSPHRASE}) == {"failures": 1}
+    for no_base64 in (1, "wrong words"):
+        error = await refusal(by_socket, "node.unlock", passphrase=no_base64)
+        assert error.code == RpcCode.INVALID_PARAMS
+    assert await by_socket.call("node.unlock", RIGHT) == {"failures": 1}
     assert await events(profile, heard, "node.unlocked") == ["node.locked", "node.unlocked"]
     assert await alice.call("node.status") == before  # on the same port
-    error = await refusal(by_socket, "node.unlock", passphrase="wrong words")  # open: checked too
+    error = await refusal(
+        by_socket, "node.unlock", passphrase=encoded("wrong words")
+    )  # open: checked too
     assert error.code == RpcCode.LOCKED
-    assert await by_socket.call("node.unlock", {"passphrase": PASSPHRASE}) == {"failures": 0}
+    assert await by_socket.call("node.unlock", RIGHT) == {"failures": 0}
     await by_socket.close()
 
 
@@ -124,7 +136,7 @@ async def test_locking_closes_store_and_connections_and_drops_every_secret(
     with pytest.raises(ProfileInUseError):  # nobody else may open it meanwhile
         profile.open()
     assert open_files(profile.path) == {"lock"}
-    assert (await alice.call("node.unlock", {"passphrase": PASSPHRASE})) == {"failures": 0}
+    assert (await alice.call("node.unlock", RIGHT)) == {"failures": 0}
     texts = [each["text"] for each in await alice.call("message.list", {"contact": "Bob"})]
     assert texts == ["before", "wakes nobody", "while locked"]
     assert open_files(profile.path) > {"chat.db", "chat.db-wal"}

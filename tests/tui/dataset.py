@@ -6,6 +6,7 @@ It answers from plain values, as a node would; what a node decides (delivery, tr
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -100,7 +101,7 @@ class DataSet:
         self.stream = Stream()
         self.closed = False
         self.locked = False
-        self.passphrase = "open"
+        self.passphrase = base64.b64encode(b"open").decode()
 
     def asked(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of each call of a method."""
