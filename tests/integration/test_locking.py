@@ -21,7 +21,8 @@ from p2pchat.rpc.idle import IdleWatch
 from p2pchat.rpc.opening import HeldProfile, attach, is_served
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.store import keychain
-from p2pchat.store.audit_record import AuditRecord, decode
+from p2pchat.store.audit_record import decode
+from p2pchat.store.audit_types import AuditRecord
 from p2pchat.store.open import PassphraseUnlock
 from p2pchat.store.ports import AuditKind, Transaction
 from p2pchat.store.transaction import SqlTransaction
