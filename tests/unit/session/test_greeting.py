@@ -15,6 +15,7 @@ from p2pchat.session.codec import encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
 from p2pchat.session.ledger import Head, LedgerSummary
+from tests.support.scripted import changes_id
 
 SUMMARY = SessionSummary(b"i" * 16, 7, 5, b"d" * 32)
 FIELDS: dict[str, Any] = {"id": b"i" * 16, "sent": 7, "received": 5, "digest": b"d" * 32}
@@ -135,7 +136,7 @@ def test_names_and_notes_come_out_harmless() -> None:
         {"session": FIELDS | {"!later": 1}},
         {"!later": 1},
     ],
-    ids=str,
+    ids=changes_id,
 )
 def test_what_is_out_of_form_is_refused(fields: dict[str, Any]) -> None:
     """R-9.1.3, R-9.1.4."""

@@ -20,6 +20,7 @@ from p2pchat.session.messages import (
     decode_message,
     encode_message,
 )
+from tests.support.scripted import changes_id
 
 ID = bytes(range(16))
 
@@ -118,7 +119,7 @@ def test_an_id_or_a_time_out_of_bounds_cannot_be_sent(message: Text) -> None:
         {"body": b"hello"},
         {"body": None},
     ],
-    ids=str,
+    ids=changes_id,
 )
 def test_what_is_out_of_form_is_refused(changes: dict[str, Any]) -> None:
     """R-9.1.3."""
