@@ -98,6 +98,13 @@ SAFETY_NUMBER_ITERATIONS: Final = 5200
 SAFETY_NUMBER_DIGITS: Final = 60
 """Thirty of each side."""
 
+PHRASE_MIN_CHARS: Final = 4
+"""Characters of a phrase to compare (§3.8); with three tries even a short word is a fair one."""
+PHRASE_MAX_BYTES: Final = 256
+"""UTF-8 bytes of a normalised phrase (§3.8)."""
+COMPARE_TRIES: Final = 3
+"""Wrong phrases with one contact before the person has to allow more (§3.8)."""
+
 # --- Specification: time, in seconds --------------------------------------------------------------
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
@@ -118,6 +125,8 @@ KEM_INTERVAL_S: Final = 3600.0
 """A hybrid step is due this long after the last one, whatever was said since (§6.7)."""
 CONNECTION_LIFETIME_S: Final = 86400.0
 """A connection is then replaced by a new one, with a full handshake (§7.6)."""
+COMPARE_TIMEOUT_S: Final = 300.0
+"""From the begin of a comparison to its end (§3.8): both people have to be found and to type."""
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 

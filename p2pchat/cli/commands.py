@@ -135,6 +135,12 @@ def _audit_problem(args: Any) -> str:
     return ""
 
 
+def _verify_problem(args: Any) -> str:
+    """Say which of ``verify``'s options exclude each other."""
+    ways = (args.number is not None) + (args.secret_file is not None) + args.qr + args.new_tries
+    return "verify takes one of --number, --secret-file, --qr and --new-tries" if ways > 1 else ""
+
+
 _positive.__name__ = "whole number from 1 on"
 _seconds.__name__ = "number of seconds up to a day"
 
@@ -190,9 +196,17 @@ COMMANDS: Final = (
     Command("remove", "remove a contact and the conversation with it", _CONTACT),
     Command(
         "verify",
-        "show the safety number, or compare it",
+        "show the safety number, or compare it; or compare a phrase that both of you know",
         _CONTACT,
         Argument("--number", "the 60 digits that the other person sees", metavar="DIGITS"),
+        Argument("--qr", "show the safety number as a QR code as well", action="store_true"),
+        Argument(
+            "--secret-file",
+            "compare the phrase in FILE; - is the first line of stdin",
+            metavar="FILE",
+        ),
+        Argument("--new-tries", "allow phrases again after three wrong ones", action="store_true"),
+        problem=_verify_problem,
     ),
     Command(
         "send",

@@ -64,7 +64,7 @@ def _whoami(args: Namespace) -> int:
         print(f"peer id  {identity['peer_id']}")
         print(f"link     {identity['link']}")
     if args.qr:
-        from p2pchat.cli.qr import qr_lines  # a large table of codes, for who wants one
+        from p2pchat.tui.qr import qr_lines  # a large table of codes, for who wants one
 
         for line in qr_lines(identity["link"]):
             print(line)

@@ -7,6 +7,7 @@ the terminal is where it would do harm. JSON is pure ASCII, so that it is harmle
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, Final
 
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.sanitize import clean_line, clean_text
+from p2pchat.tui.comparing import VERIFIED_BY, ago
 
 TRUST_WORDS: Final[Mapping[str, str]] = {
     "unverified": "~ unverified",
@@ -49,6 +51,20 @@ def warn_of_failures(count: int) -> None:
 def name_of(contact: str) -> str:
     """Return a contact's name as one harmless line."""
     return clean_line(contact, NAME_MAX_BYTES)
+
+
+def word_of(name: str) -> str:
+    """Return a name as it has to be typed in a shell."""
+    return shlex.quote(name)
+
+
+def verified_remark(contact: Mapping[str, Any]) -> list[str]:
+    """Return when and how a verified contact was verified."""
+    if contact["trust"] != "verified" or contact["verified_at_ms"] is None:
+        return []
+    age = ago(contact["verified_at_ms"], time.time_ns() // 1_000_000)
+    by = VERIFIED_BY.get(contact["verified_by"] or "", "")
+    return [f"{name_of(contact['contact'])} was verified {age}{by}"]
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

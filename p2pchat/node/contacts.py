@@ -14,7 +14,7 @@ from p2pchat.errors import ErrorCode, IdentityError, TrustError, UsageError
 from p2pchat.identity import safety_number, trust
 from p2pchat.identity.keys import key_id
 from p2pchat.identity.link import ContactLink, parse_address, parse_link
-from p2pchat.identity.trust import Pin, Trust
+from p2pchat.identity.trust import Pin, Trust, VerifiedBy
 from p2pchat.node.book import PeerBook, check_name, name_of_stranger
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
@@ -159,7 +159,13 @@ class ContactDesk:
         def verified(record: ContactRecord) -> ContactRecord:
             if record.pin.identity != pinned:
                 raise TrustError("the contact's key has just changed; compare again")
-            return replace(record, pin=trust.on_verified(record.pin), verified_at_ms=now_ms)
+            return replace(
+                record,
+                pin=trust.on_verified(record.pin),
+                verified_at_ms=now_ms,
+                verified_by=VerifiedBy.NUMBER,
+                secret_tries=0,
+            )
 
         await peer.update(verified)
         return peer.record.pin.trust

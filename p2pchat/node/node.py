@@ -294,6 +294,28 @@ class Node:
         """
         return await self._desk.verify(self._book.find(contact), number)
 
+    async def compare(self, contact: str, phrase: str) -> str:
+        """Compare a phrase with a contact who is online, or take part in a comparison (§3.8).
+
+        Returns:
+            ``asked`` if the other person has to type now, ``answered`` if they have; how it ends
+            is announced.
+
+        Raises:
+            UsageError: The phrase cannot be used, or a comparison is under way.
+            TrustError: Another decision comes first, or all tries are used up.
+            UnreachableError: The contact is not online.
+        """
+        return await self._reception.comparisons.offer(self._book.find(contact), phrase)
+
+    def compare_cancel(self, contact: str) -> None:
+        """Break off the comparison with a contact, or decline the one that it asks for."""
+        self._reception.comparisons.cancel(self._book.find(contact))
+
+    async def compare_again(self, contact: str) -> None:
+        """Allow new tries after too many wrong phrases: the person's decision."""
+        await self._reception.comparisons.allow_again(self._book.find(contact))
+
     def retry(self, contact: str | None = None) -> None:
         """Dial now, one contact or all, whatever the back-off says."""
         peers = list(self._book) if contact is None else [self._book.find(contact)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2pchat.node.certificates import CertificateDesk
+from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
 from p2pchat.session.notices import (
@@ -17,9 +18,12 @@ from p2pchat.session.notices import (
 class NoticeDesk:
     """Takes the notices of all links."""
 
-    def __init__(self, certificates: CertificateDesk, ledgers: LedgerDesk) -> None:
+    def __init__(
+        self, certificates: CertificateDesk, ledgers: LedgerDesk, comparisons: ComparisonDesk
+    ) -> None:
         self._certificates = certificates
         self._ledgers = ledgers
+        self._comparisons = comparisons
 
     async def noticed(self, link: Link, notice: Notice) -> None:
         """Act on one notice.
@@ -32,5 +36,7 @@ class NoticeDesk:
                 await self._ledgers.noticed(link.peer, sent)
             case CertificateNotice(encoded):
                 await self._certificates.noticed(link, encoded)
-            case RevokedNotice() | CompareNotice() | LedgerNotice():
+            case CompareNotice(body):
+                await self._comparisons.received(link, link.peer, body)
+            case RevokedNotice() | LedgerNotice():
                 pass  # no part of this program knows what to do with it yet

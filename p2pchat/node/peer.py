@@ -26,6 +26,7 @@ from p2pchat.node.presence import NOT_TRIED, Reason, explain
 from p2pchat.node.tasks import Signal
 from p2pchat.node.views import ContactChanged, ContactView
 from p2pchat.sanitize import clean_line
+from p2pchat.session.events import PeerAuthenticated
 from p2pchat.session.notices import Notice
 from p2pchat.store.ports import AuditEvent, ContactRecord, Transaction
 
@@ -40,11 +41,13 @@ class Attached(Protocol):
     Attributes:
         opening: Who dialled, and when.
         race: The round of dialling that it belongs to, if any.
+        proof: What the handshake proved.
         is_detached: Set once it will write nothing more to the store.
     """
 
     opening: Opening
     race: object
+    proof: PeerAuthenticated | None
     is_detached: asyncio.Event
 
     @property
@@ -75,6 +78,7 @@ class Peer:
         resets: Sessions made anew within the hour.
         rotations: New static keys of the contact that the audit log was told of within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
+        compare_asked: The contact asks to compare a phrase now.
         dismissed: Keys that appeared in this one's place and that the person decided against.
         untold: Messages delivered since the peer was last told how many (§8.6).
         dial: Wakes the dialling task: something changed, or the person asks.
@@ -97,6 +101,7 @@ class Peer:
         self.untold = 0
         self.dial = Signal()
         self.dismissed: set[bytes] = set()
+        self.compare_asked = False
         self.removed = False
         self._shown: object = self._essence()
 
@@ -157,6 +162,8 @@ class Peer:
                     changed,
                     certificate_generation=0,
                     verified_at_ms=None,
+                    verified_by=None,
+                    secret_tries=0,
                     post_quantum=False,
                     static=None,
                     handshake_time_ms=0,
@@ -211,6 +218,8 @@ class Peer:
             if record.pin.trust is Trust.CHANGED and offered is not None
             else None,
             verified_at_ms=record.verified_at_ms,
+            verified_by=record.verified_by,
+            compare_asked=self.compare_asked,
         )
 
     def show(self) -> None:
@@ -226,4 +235,4 @@ class Peer:
         # Not the time of the next attempt: a countdown is no news.
         reason = None if self.online else (self.reason.absence, self.reason.detail)
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
-                record.unread == 0, reason)  # fmt: skip
+                record.unread == 0, record.verified_at_ms, reason)  # fmt: skip

@@ -18,6 +18,7 @@ from p2pchat.errors import DamagedStateError, ErrorCode, UnknownContactError
 from p2pchat.identity.trust import Pin, Trust, may_converse
 from p2pchat.node.book import PeerBook, name_of_stranger
 from p2pchat.node.certificates import CertificateDesk
+from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.credentials import key_event
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
@@ -63,6 +64,7 @@ class Reception:
 
     Attributes:
         ledgers: Compares the two sides' accounts of a conversation.
+        comparisons: Of phrases, on these connections.
     """
 
     def __init__(self, env: Environment, book: PeerBook, journal: Journal) -> None:
@@ -71,7 +73,8 @@ class Reception:
         self._journal = journal
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
-        self._notices = NoticeDesk(CertificateDesk(env), self.ledgers)
+        self.comparisons = ComparisonDesk(env)
+        self._notices = NoticeDesk(CertificateDesk(env), self.ledgers, self.comparisons)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -364,6 +367,7 @@ class Reception:
     def detached(self, link: Link, closed: ConnectionClosed) -> None:
         """The link will write nothing more to the store."""
         self._leave(link)
+        self.comparisons.detached(link)
         identity = link.peer_identity
         if not (link.admitted.done() and link.admitted.result()):
             self._refused(link, closed)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from p2pchat.identity.trust import Trust
+from p2pchat.identity.trust import Trust, VerifiedBy
+from p2pchat.session.comparison import Outcome
 from p2pchat.store.ports import DeliveryState, Direction
 
 
@@ -83,7 +84,9 @@ class ContactView:
         addresses: Where it is dialled.
         offline_reason: Why it is not reachable, in plain words; empty while online.
         offered_peer_id: While ``trust`` is ``changed``: the identity that appeared instead.
-        verified_at_ms: When the safety number was compared, or None.
+        verified_at_ms: When a comparison last agreed, or None.
+        verified_by: What was compared then, or None.
+        compare_asked: The contact asks to compare a phrase now.
     """
 
     contact: str
@@ -98,6 +101,8 @@ class ContactView:
     offline_reason: str
     offered_peer_id: str | None
     verified_at_ms: int | None
+    verified_by: VerifiedBy | None
+    compare_asked: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,22 @@ class AuditWarned:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonAsked:
+    """A contact wants to compare a phrase: the person is to type it too."""
+
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonEnded:
+    """A comparison of a phrase is over; ``tries_left`` wrong ones are still allowed."""
+
+    contact: str
+    outcome: Outcome
+    tries_left: int
+
+
 NodeEvent = (
     MessageArrived
     | MessageStateChanged
@@ -202,4 +223,6 @@ NodeEvent = (
     | SessionRestarted
     | LedgersDiffered
     | AuditWarned
+    | ComparisonAsked
+    | ComparisonEnded
 )

@@ -16,6 +16,7 @@ from p2pchat.constants import (
     LINK_MAX_CHARS,
     NAME_MAX_BYTES,
     NOTE_MAX_CHARS,
+    PHRASE_MAX_BYTES,
     TEXT_MAX_BYTES,
 )
 from p2pchat.crypto.secret import Secret
@@ -78,6 +79,12 @@ class VerifyParams(ContactParams, frozen=True):
     """``contact.verify``; the longest honest paste has white space all over."""
 
     number: Annotated[str, msgspec.Meta(max_length=1024)]
+
+
+class CompareParams(ContactParams, frozen=True):
+    """``contact.compare``; the node judges the phrase, this bounds it."""
+
+    secret: Annotated[str, msgspec.Meta(min_length=1, max_length=4 * PHRASE_MAX_BYTES)]
 
 
 class RetryParams(Params, frozen=True):

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 from p2pchat.crypto.secret import Secret
 from p2pchat.node.views import (
     AuditWarned,
+    ComparisonAsked,
+    ComparisonEnded,
     ContactChanged,
     ContactRequested,
     ContactView,
@@ -73,6 +75,9 @@ class Service:
             "contact.verify": (p.VerifyParams, self._verify),
             "key.passphrase": (p.PassphraseParams, self._change_passphrase),
             "key.keychain": (p.KeychainParams, self._change_to_keychain),
+            "contact.compare": (p.CompareParams, self._compare),
+            "contact.compare_cancel": (p.ContactParams, self._compare_cancel),
+            "contact.compare_again": (p.ContactParams, self._compare_again),
             "message.send": (p.SendParams, self._send),
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
@@ -180,6 +185,18 @@ class Service:
 
     async def _change_to_keychain(self, params: p.KeychainParams) -> object:
         await self._node.locks.change(old=p.to_unlock(params.old), new=KeychainUnlock())
+        return {}
+
+    async def _compare(self, params: p.CompareParams) -> object:
+        state = await self._node.compare(params.contact, params.secret)
+        return {"state": state, "contact": (await self._node.contact(params.contact)).contact}
+
+    async def _compare_cancel(self, params: p.ContactParams) -> object:
+        self._node.compare_cancel(params.contact)
+        return {}
+
+    async def _compare_again(self, params: p.ContactParams) -> object:
+        await self._node.compare_again(params.contact)
         return {}
 
     async def _send(self, params: p.SendParams) -> object:
@@ -306,6 +323,14 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             return "ledger.differed", _ledger(view)
         case AuditWarned(pattern, count, at_ms):
             return "audit.warning", {"pattern": pattern, "count": count, "at_ms": at_ms}
+        case ComparisonAsked(contact):
+            return "contact.compare_asked", {"contact": contact}
+        case ComparisonEnded(contact, outcome, tries_left):
+            return "contact.compared", {
+                "contact": contact,
+                "outcome": outcome.value,
+                "tries_left": tries_left,
+            }
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -336,6 +361,8 @@ def _contact(view: ContactView) -> dict[str, Any]:
         "offline_reason": view.offline_reason,
         "offered_peer_id": view.offered_peer_id,
         "verified_at_ms": view.verified_at_ms,
+        "verified_by": None if view.verified_by is None else view.verified_by.value,
+        "compare_asked": view.compare_asked,
     }
 
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
 from p2pchat.crypto.secret import Secret
-from p2pchat.identity.trust import Pin
+from p2pchat.identity.trust import Pin, VerifiedBy
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.store.audit_types import AuditLog, AuditRecord
 
@@ -83,7 +83,9 @@ class ContactRecord:
         note: What a stranger wrote with the request.
         certificate_generation: Highest seen; a lower one is refused as rolled back.
         added_at_ms: Wall clock.
-        verified_at_ms: Wall clock of the last comparison, or None.
+        verified_at_ms: Wall clock of the last comparison that agreed, or None.
+        verified_by: What was compared then; None where ``verified_at_ms`` is.
+        secret_tries: Phrases that were wrong since one agreed, or the person allowed new tries.
         unread: Incoming messages not yet seen.
         post_quantum: It has spoken a hybrid suite; less is refused from then on.
         static: The Noise static key of its last certificate; 32 bytes, or None before the first.
@@ -102,6 +104,8 @@ class ContactRecord:
     post_quantum: bool = False
     static: bytes | None = None
     handshake_time_ms: int = 0
+    verified_by: VerifiedBy | None = None
+    secret_tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from p2pchat.identity.trust import Pin, Trust
+from p2pchat.identity.trust import Pin, Trust, VerifiedBy
 from p2pchat.store.ports import ContactRecord, DeliveryState, Direction, MessageRecord
 
 Row = tuple[Any, ...]
@@ -19,7 +19,8 @@ MESSAGE_QUERY: Final = (
 
 CONTACT_QUERY: Final = (
     "SELECT contact_id, name, identity, trust, offered, addresses, note, certificate_generation,"
-    " added_at_ms, verified_at_ms, post_quantum, static, handshake_time_ms,"
+    " added_at_ms, verified_at_ms, post_quantum, static, handshake_time_ms, verified_by,"
+    " secret_tries,"
     " (SELECT count(*) FROM message WHERE message.contact_id = contact.contact_id"
     " AND direction = 'in' AND state = 'delivered')"
     " FROM contact"
@@ -41,7 +42,9 @@ def contact_from(row: Row) -> ContactRecord:
         post_quantum=bool(row[10]),
         static=row[11],
         handshake_time_ms=row[12],
-        unread=row[13],
+        verified_by=None if row[13] is None else VerifiedBy(row[13]),
+        secret_tries=row[14],
+        unread=row[15],
     )
 
 

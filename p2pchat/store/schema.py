@@ -129,11 +129,18 @@ CREATE TABLE previous_static_key (
 ) STRICT;
 """
 
+_VERIFICATION: Final = """
+ALTER TABLE contact ADD COLUMN verified_by TEXT CHECK (verified_by IN ('number', 'secret'));
+ALTER TABLE contact ADD COLUMN secret_tries INTEGER NOT NULL DEFAULT 0;
+UPDATE contact SET verified_by = 'number' WHERE verified_at_ms IS NOT NULL;
+"""
+
 _VERSION_2: Final[tuple[str, ...]] = (
     _AUDIT,
     ledger.TABLES,
     freshness.TABLES,
     _PREVIOUS_STATIC_KEY,
+    _VERIFICATION,
 )
 
 

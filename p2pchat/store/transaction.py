@@ -167,19 +167,22 @@ class SqlTransaction:
             int(contact.post_quantum),
             contact.static,
             contact.handshake_time_ms,
+            contact.verified_by,
+            contact.secret_tries,
         )
         if contact.contact_id == 0:
             sql = (
                 "INSERT INTO contact (name, name_key, identity, trust, offered, addresses, note,"
                 " certificate_generation, added_at_ms, verified_at_ms, post_quantum, static,"
-                " handshake_time_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING contact_id"
+                " handshake_time_ms, verified_by, secret_tries)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING contact_id"
             )
         else:
             sql = (
                 "UPDATE contact SET name = ?, name_key = ?, identity = ?, trust = ?, offered = ?,"
                 " addresses = ?, note = ?, certificate_generation = ?, added_at_ms = ?,"
-                " verified_at_ms = ?, post_quantum = ?, static = ?, handshake_time_ms = ?"
+                " verified_at_ms = ?, post_quantum = ?, static = ?, handshake_time_ms = ?,"
+                " verified_by = ?, secret_tries = ?"
                 " WHERE contact_id = ? RETURNING contact_id"
             )
             values = (*values, contact.contact_id)  # type: ignore[assignment]  # one value more

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
-from p2pchat.tui import chats
+from p2pchat.tui import chats, phrase
 from p2pchat.tui.effects import Call, Effect, SetComposer
 from p2pchat.tui.navigation import (
     Step,
@@ -26,13 +26,13 @@ from p2pchat.tui.navigation import (
     with_chat,
     with_contact,
     with_flash,
+    with_notice,
 )
 from p2pchat.tui.state import (
     AppState,
     Comparison,
     Contact,
     Delivery,
-    Notice,
     SearchPanel,
     Tone,
     VerifyPanel,
@@ -51,6 +51,8 @@ Answer = (
     | a.MessageStored
     | a.NumberShown
     | a.NumberAgreed
+    | a.PhraseOffered
+    | a.PhraseSettled
     | a.Retried
     | a.MarkedRead
 )
@@ -64,6 +66,8 @@ News = (
     | a.AuditWarned
     | a.LockChanged
     | a.FailuresTold
+    | a.PhraseAsked
+    | a.PhraseCompared
     | a.NewsLost
     | a.ClientLost
 )
@@ -100,6 +104,10 @@ def answered(state: AppState, action: Answer) -> Step:
         case a.NumberAgreed(handle):
             agreed = _compared(state, handle, comparison=Comparison.AGREED)
             return agreed, (list_contacts(),)
+        case a.PhraseOffered(handle, asked):
+            return phrase.offered(state, handle, asked=asked), ()
+        case a.PhraseSettled(handle, method):
+            return phrase.settled(state, handle, method), ()
         case a.Retried(handle):
             contact = state.contact(handle)
             whom = contact.name if contact else "all contacts"
@@ -211,11 +219,15 @@ def notified(state: AppState, action: News) -> Step:
             return with_flash(state, text), (list_contacts(),)
         case a.SessionRenewed(handle, cause, now_ms):
             text = f"The encrypted session was renewed ({cause}). What waited is sent again."
-            return _announced(state, handle, text, now_ms)
+            return with_notice(state, handle, text, now_ms), ()
         case a.Announced(handle, text, now_ms):
-            return _announced(state, handle, text, now_ms)
+            return with_notice(state, handle, text, now_ms), ()
         case a.AuditWarned(text):
             return _warned(state, text), ()
+        case a.PhraseAsked(handle, now_ms):
+            return phrase.invited(state, handle, now_ms)
+        case a.PhraseCompared():
+            return phrase.compared(state, action)
         case a.NewsLost():
             return _list_anew(state)
         case a.LockChanged():
@@ -228,13 +240,6 @@ def notified(state: AppState, action: News) -> Step:
             return replace(state, lost=text), ()
         case _ as unreachable:
             assert_never(unreachable)
-
-
-def _announced(state: AppState, handle: str, text: str, now_ms: int) -> Step:
-    """Say something in a conversation that nobody wrote."""
-    key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
-    chat = chats.append(state.conversation(handle), Notice(key, text, now_ms))
-    return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
 
 
 def _warned(state: AppState, text: str) -> AppState:
@@ -275,6 +280,8 @@ def refused(state: AppState, action: a.CallFailed) -> Step:
             return _compared(state, call.handle, problem=text), ()
         case "audit.warnings":
             return state, ()  # a node of an earlier version: nobody has asked for it
+        case "contact.compare":
+            return phrase.refused(state, call.handle, text), ()
         case "message.list":
             chat = state.conversation(call.handle)
             state = with_chat(state, call.handle, replace(chat, loading=False))

@@ -37,6 +37,8 @@ COMMANDS: Final = (
     CommandSpec("block", "[NAME]", "refuse somebody; they learn nothing", takes_contact=True),
     CommandSpec("remove", "[NAME]", "delete a contact and the history (asks)", takes_contact=True),
     CommandSpec("verify", "[NUMBER]", "compare safety numbers"),
+    CommandSpec("secret", "[new|cancel]", "compare a phrase that you both know; typed unseen"),
+    CommandSpec("whois", "[NAME]", "who somebody is, and how you know", takes_contact=True),
     CommandSpec("msg", "NAME", "go to a contact", takes_contact=True, needs_argument=True),
     CommandSpec("search", "WORDS", "find messages in this chat", needs_argument=True),
     CommandSpec("retry", "", "try to connect now"),

@@ -37,6 +37,7 @@ class _Contact(msgspec.Struct):
     offline_reason: str = ""
     offered_peer_id: str | None = None
     verified_at_ms: int | None = None
+    verified_by: str | None = None
 
 
 class _Message(msgspec.Struct):
@@ -74,6 +75,16 @@ class _Sent(msgspec.Struct):
 
 class _Number(msgspec.Struct):
     number: str
+
+
+class _Offered(msgspec.Struct):
+    state: str
+
+
+class _Ended(msgspec.Struct):
+    contact: str
+    outcome: str
+    tries_left: int
 
 
 class _Moved(msgspec.Struct):
@@ -154,6 +165,11 @@ def _answered(call: Call, result: object) -> Action:
             return a.NumberShown(call.handle, _digits(msgspec.convert(result, _Number).number))
         case "contact.verify":
             return a.NumberAgreed(call.handle)
+        case "contact.compare":
+            asked = msgspec.convert(result, _Offered).state == "asked"
+            return a.PhraseOffered(call.handle, asked)
+        case "contact.compare_cancel" | "contact.compare_again":
+            return a.PhraseSettled(call.handle, call.method)
         case "message.send":
             sent = msgspec.convert(result, _Sent)
             state = Delivery(sent.state)
@@ -189,6 +205,11 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "contact.request":
             request = msgspec.convert(params, _Request)
             return a.RequestArrived(_line(request.name, NAME_MAX_BYTES) or "Somebody")
+        case "contact.compare_asked":
+            return a.PhraseAsked(str(params["contact"]), now_ms)
+        case "contact.compared":
+            end = msgspec.convert(params, _Ended)
+            return a.PhraseCompared(end.contact, end.outcome, end.tries_left, now_ms)
         case "session.restarted":
             restarted = msgspec.convert(params, _Restarted)
             cause = _line(restarted.cause, REASON_MAX_CHARS)
@@ -224,6 +245,7 @@ def _contact(wire: _Contact) -> Contact:
         offline_reason=_line(wire.offline_reason, REASON_MAX_CHARS),
         offered_peer_id=_line(wire.offered_peer_id or "", _ID_MAX_CHARS),
         verified_at_ms=wire.verified_at_ms,
+        verified_by=wire.verified_by or "",
     )
 
 

@@ -40,6 +40,7 @@ def contact(handle: str, trust: str = "unverified", **more: Any) -> dict[str, An
         "offline_reason": "no answer at 192.0.2.7:4000",
         "offered_peer_id": None,
         "verified_at_ms": None,
+        "verified_by": None,
     }
     return entry | more
 
@@ -134,6 +135,9 @@ class DataSet:
             "contact.retry": lambda _: {},
             "contact.safety_number": lambda _: {"number": NUMBER},
             "contact.verify": self._verify,
+            "contact.compare": lambda _: {"state": "asked", "contact": "Bob"},
+            "contact.compare_cancel": lambda _: {},
+            "contact.compare_again": lambda _: {},
             "message.send": self._send,
             "message.list": self._list,
             "message.mark_read": self._mark_read,

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from p2pchat.errors import UsageError
 from p2pchat.interop.vectors import (
+    comparisons,
     conversation,
     handshakes,
     identities,
@@ -29,7 +30,7 @@ Say = Callable[[str], None]
 
 def all_files() -> list[VectorFile]:
     """Make all vectors."""
-    modules = (identities, negotiation, handshakes, transport, conversation)
+    modules = (identities, comparisons, negotiation, handshakes, transport, conversation)
     return [file for module in modules for file in module.files()]
 
 
