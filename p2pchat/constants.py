@@ -144,6 +144,14 @@ HALF_OPEN_MAX_PER_ADDRESS: Final = 32
 """Unauthenticated connections from one address."""
 PENDING_REQUESTS_MAX: Final = 64
 """Authenticated strangers held at once; more are turned away."""
+REQUESTS_PER_HOUR_PER_ADDRESS: Final = 6
+"""New contact requests shown from one address, on average: a household is served, a flood not."""
+REQUESTS_BURST_PER_ADDRESS: Final = 8
+"""Above the rate, per address."""
+REQUEST_QUIET_MS: Final = 24 * 3600 * 1000
+"""A declined stranger's next request is not shown for so long (§8.3)."""
+DECLINED_MAX: Final = 256
+"""Declined strangers remembered; of more the oldest are forgotten. 20 KB."""
 SESSION_RESETS_PER_HOUR: Final = 6
 """New sessions with one contact in place of a lost one; more would hide an attack."""
 LISTEN_BACKLOG: Final = 4096

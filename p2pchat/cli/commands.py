@@ -191,6 +191,7 @@ COMMANDS: Final = (
     ),
     Command("contacts", "list your contacts", _JSON),
     Command("accept", "accept a request, or a contact's new key", _CONTACT),
+    Command("decline", "dismiss a request; the stranger learns nothing", _CONTACT),
     Command("keep", "keep a contact's old key after another one appeared", _CONTACT),
     Command("block", "block a contact; it learns nothing of it", _CONTACT),
     Command("remove", "remove a contact and the conversation with it", _CONTACT),

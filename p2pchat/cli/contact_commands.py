@@ -1,4 +1,4 @@
-"""``add``, ``contacts``, ``accept``, ``keep``, ``block`` and ``remove``."""
+"""``add``, ``contacts``, ``accept``, ``decline``, ``keep``, ``block`` and ``remove``."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from p2pchat.sanitize import clean_line
 _DONE: Final[Mapping[str, str]] = {
     "accept": "accepted {name}; compare the safety number: p2pchat verify {word}",
     "keep": "kept the old key of {name}; it is unverified until you compare: p2pchat verify {word}",
+    "decline": "declined {name}, who learns nothing and may ask again after a day",
     "block": "blocked {name}",
     "remove": "removed {name} and the conversation",
 }
@@ -106,7 +107,10 @@ def _remarks(contact: Mapping[str, Any]) -> list[str]:
         case "request":
             note = clean_line(contact["note"], NOTE_MAX_CHARS)
             said = f" and writes: {note}" if note else ""
-            return [f"{name} asks to talk to you{said}", *_choose(name, "accept", "block")]
+            return [
+                f"{name} asks to talk to you{said}",
+                *_choose(name, "accept", "decline", "block"),
+            ]
         case "changed":
             offered = (contact["offered_peer_id"] or "")[:_PEER_ID_SHOWN_CHARS]
             warning = (

@@ -88,7 +88,7 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli import verify_command
 
             return verify_command.run(args)
-        case "add" | "contacts" | "accept" | "keep" | "block" | "remove":
+        case "add" | "contacts" | "accept" | "decline" | "keep" | "block" | "remove":
             from p2pchat.cli import contact_commands
 
             return contact_commands.run(args)

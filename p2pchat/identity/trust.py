@@ -112,14 +112,25 @@ def on_block(pin: Pin) -> Pin:
     return Pin(pin.identity, Trust.BLOCKED)
 
 
-def require_sendable(pin: Pin) -> None:
+def require_sendable(pin: Pin, *, verified_only: bool = False) -> None:
     """Return only if messages may be composed to this contact (R-3.6.6).
 
+    Args:
+        pin: The contact's.
+        verified_only: The person's own rule, stricter than the protocol's.
+
     Raises:
-        TrustError: Changed, blocked, or only a request.
+        TrustError: Changed, blocked, only a request, or not verified against that rule.
     """
     match pin.trust:
-        case Trust.UNVERIFIED | Trust.VERIFIED:
+        case Trust.VERIFIED:
+            return
+        case Trust.UNVERIFIED:
+            if verified_only:
+                raise TrustError(
+                    "the settings allow messages to verified contacts only (verified_only); "
+                    "compare the safety number or a phrase first"
+                )
             return
         case Trust.CHANGED:
             raise TrustError("the contact's key has changed; accept or refuse the new key first")

@@ -79,6 +79,7 @@ class ContactDesk:
             added_at_ms=self._env.clock.wall_ms(),
         )
         peer = await self._book.add(record, note, unique=chosen is None)
+        await self._reception.requests.forget(link.identity)
         self._reception.turn_away_stranger(link.identity)
         self._dialer.start(peer)
         return peer
@@ -111,6 +112,17 @@ class ContactDesk:
         await peer.update(lambda record: replace(record, pin=trust.on_block(record.pin)))
         if peer.link is not None:
             peer.link.close(ErrorCode.NORMAL, "the contact was blocked")
+
+    async def decline(self, peer: Peer) -> None:
+        """Dismiss a request: the stranger learns nothing, and is not shown again for a day."""
+        if peer.record.pin.trust is not Trust.REQUEST:
+            raise UsageError(f"{peer.record.name} is no request; block or remove the contact")
+        await self._reception.requests.decline(peer.identity)
+        peer.removed = True
+        async with peer.attaching:
+            self._reception.let_wait(peer)
+            await self._book.remove(peer)
+        peer.dial.notify()
 
     async def remove(self, peer: Peer) -> None:
         """Delete a contact, its messages and its session."""

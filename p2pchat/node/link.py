@@ -292,6 +292,8 @@ class Link:
         return bool(self._notices) and self._connection.state in HEARS_NOTICES
 
     def _may_seal(self) -> bool:
+        if self.peer is not None and self.peer.verify_first:
+            return False
         return self._messages_wait and self._connection.send_window > 0 and self._stream.writable
 
     async def _seal(self, peer: Peer, batch: Batch) -> None:

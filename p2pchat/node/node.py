@@ -127,6 +127,7 @@ class Node:
         self._env.dials = dial
         await self.locks.take_over_failures()
         await self._book.load()
+        await self._reception.requests.load()
         await self._env.supervisor.start()
         await self._journal.begin(self._profile.store)
         try:
@@ -269,6 +270,14 @@ class Node:
         """Block a contact: it may connect, and learns nothing."""
         await self._desk.block(self._book.find(contact))
 
+    async def decline(self, contact: str) -> None:
+        """Dismiss a request: it disappears, and the stranger learns nothing.
+
+        Raises:
+            UsageError: The contact is no request.
+        """
+        await self._desk.decline(self._book.find(contact))
+
     async def remove(self, contact: str) -> None:
         """Delete a contact, its messages and its session."""
         await self._desk.remove(self._book.find(contact))
@@ -332,7 +341,7 @@ class Node:
             TrustError: The contact is changed, blocked, or only a request.
         """
         peer = self._book.find(contact)
-        require_sendable(peer.record.pin)
+        require_sendable(peer.record.pin, verified_only=self._env.config.verified_only)
         try:
             check_text(text)
         except LocalProtocolError as error:

@@ -121,6 +121,11 @@ class Peer:
         return self.link is not None and self.link.is_open
 
     @property
+    def verify_first(self) -> bool:
+        """The person's settings hold messages back until this contact is verified."""
+        return self._env.config.verified_only and self.record.pin.trust is Trust.UNVERIFIED
+
+    @property
     def wants_dialling(self) -> bool:
         """Whether a connection should be sought."""
         return (
@@ -175,7 +180,10 @@ class Peer:
                 tx.audit(event)
             return tx.put_contact(changed)
 
+        held_back = self.verify_first
         self.record = await self._env.store.write(work)
+        if held_back and self.link is not None:
+            self.link.messages_wait()
         self.show()
 
     def set_unread(self, unread: int) -> None:
@@ -220,6 +228,7 @@ class Peer:
             verified_at_ms=record.verified_at_ms,
             verified_by=record.verified_by,
             compare_asked=self.compare_asked,
+            verify_first=self.verify_first,
         )
 
     def show(self) -> None:

@@ -31,6 +31,7 @@ from p2pchat.node.notices import NoticeDesk
 from p2pchat.node.opening import Opening, newcomer_stays
 from p2pchat.node.peer import Peer
 from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.requests import RequestDesk
 from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session
@@ -65,6 +66,7 @@ class Reception:
     Attributes:
         ledgers: Compares the two sides' accounts of a conversation.
         comparisons: Of phrases, on these connections.
+        requests: What strangers may ask, and who was declined.
     """
 
     def __init__(self, env: Environment, book: PeerBook, journal: Journal) -> None:
@@ -75,6 +77,7 @@ class Reception:
         self.ledgers = LedgerDesk(env)
         self.comparisons = ComparisonDesk(env)
         self._notices = NoticeDesk(CertificateDesk(env), self.ledgers, self.comparisons)
+        self.requests = RequestDesk(env)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -198,7 +201,9 @@ class Reception:
     async def _admit_stranger(self, link: Link, identity: bytes) -> Attach | Close:
         previous = self._strangers.get(identity)
         requests = sum(peer.record.pin.trust is Trust.REQUEST for peer in self._book)
-        if previous is None and requests + len(self._strangers) >= PENDING_REQUESTS_MAX:
+        asking = requests + sum(not self.requests.is_declined(each) for each in self._strangers)
+        held = len(self._strangers) if self.requests.is_declined(identity) else asking
+        if previous is None and held >= PENDING_REQUESTS_MAX:
             return Close(ErrorCode.LIMIT_EXCEEDED, "too many requests are waiting")
         if previous is not None:
             previous.close(ErrorCode.SUPERSEDED, REPLACED)
@@ -307,6 +312,11 @@ class Reception:
         identity = link.peer_identity
         if identity is None or self._strangers.get(identity) is not link or not event.accepted:
             return
+        if self.requests.is_declined(identity):
+            return  # it waits, like one about whom nobody has decided yet
+        if not self.requests.take(link.address):
+            link.close(ErrorCode.LIMIT_EXCEEDED, "too many requests came from there")
+            return
         record = ContactRecord(
             contact_id=0,
             name=name_of_stranger(event.name, identity),
@@ -384,6 +394,13 @@ class Reception:
             peer.backoff.lost(lived_s)
         peer.away(_reason(link, closed))
         peer.dial.notify()
+
+    def let_wait(self, peer: Peer) -> None:
+        """The person has declined this request: its connection goes on as if nothing had been."""
+        link, peer.link = peer.link, None
+        if isinstance(link, Link):
+            link.peer = None
+            self._strangers[peer.identity] = link
 
     def turn_away_stranger(self, identity: bytes) -> None:
         """The person has just added this identity: let it connect anew, as a contact."""

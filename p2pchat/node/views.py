@@ -87,6 +87,7 @@ class ContactView:
         verified_at_ms: When a comparison last agreed, or None.
         verified_by: What was compared then, or None.
         compare_asked: The contact asks to compare a phrase now.
+        verify_first: The settings hold messages back until the contact is verified.
     """
 
     contact: str
@@ -103,6 +104,7 @@ class ContactView:
     verified_at_ms: int | None
     verified_by: VerifiedBy | None
     compare_asked: bool
+    verify_first: bool
 
 
 @dataclass(frozen=True, slots=True)

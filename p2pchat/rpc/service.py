@@ -66,6 +66,7 @@ class Service:
             "contact.add": (p.AddParams, self._add),
             "contact.list": (p.Params, self._contacts),
             "contact.accept": (p.ContactParams, self._accept),
+            "contact.decline": (p.ContactParams, self._decline),
             "contact.block": (p.ContactParams, self._block),
             "contact.keep": (p.ContactParams, self._keep),
             "contact.remove": (p.ContactParams, self._remove),
@@ -150,6 +151,10 @@ class Service:
 
     async def _accept(self, params: p.ContactParams) -> object:
         await self._node.accept(params.contact)
+        return {}
+
+    async def _decline(self, params: p.ContactParams) -> object:
+        await self._node.decline(params.contact)
         return {}
 
     async def _block(self, params: p.ContactParams) -> object:
@@ -363,6 +368,7 @@ def _contact(view: ContactView) -> dict[str, Any]:
         "verified_at_ms": view.verified_at_ms,
         "verified_by": None if view.verified_by is None else view.verified_by.value,
         "compare_asked": view.compare_asked,
+        "verify_first": view.verify_first,
     }
 
 

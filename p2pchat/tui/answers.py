@@ -180,10 +180,11 @@ def _added(state: AppState, handle: str) -> Step:
 def _settled(state: AppState, handle: str, method: str) -> Step:
     contact = state.contact(handle)
     name = contact.name if contact else "The contact"
-    if method == "contact.remove":
+    if method in ("contact.remove", "contact.decline"):
         left = {key: chat for key, chat in state.conversations.items() if key != handle}
         state = replace(state, conversations=MappingProxyType(left))
-        return with_flash(state, f"{name} is removed."), (list_contacts(),)
+        done = "removed" if method == "contact.remove" else "declined, and learns nothing"
+        return with_flash(state, f"{name} is {done}."), (list_contacts(),)
     words = {
         "contact.accept": f"{name} is accepted. Compare safety numbers with /verify.",
         "contact.keep": f"The old key of {name} stays. Compare safety numbers with /verify.",

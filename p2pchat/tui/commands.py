@@ -33,6 +33,7 @@ class CommandSpec:
 COMMANDS: Final = (
     CommandSpec("add", "LINK [NAME]", "add somebody by their contact link", needs_argument=True),
     CommandSpec("accept", "[NAME]", "accept a request, or a contact's new key", takes_contact=True),
+    CommandSpec("decline", "[NAME]", "dismiss a request; they learn nothing", takes_contact=True),
     CommandSpec("keep", "[NAME]", "keep the old key, refuse the new one", takes_contact=True),
     CommandSpec("block", "[NAME]", "refuse somebody; they learn nothing", takes_contact=True),
     CommandSpec("remove", "[NAME]", "delete a contact and the history (asks)", takes_contact=True),

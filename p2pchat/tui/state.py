@@ -58,6 +58,7 @@ class Contact:
     offered_peer_id: str = ""
     verified_at_ms: int | None = None
     verified_by: str = ""
+    verify_first: bool = False
 
     @property
     def may_receive(self) -> bool:

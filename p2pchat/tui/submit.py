@@ -93,11 +93,16 @@ def why_not(contact: Contact) -> str:
     """Say why nothing may be sent to this contact; "" if it may."""
     match contact.trust:
         case Trust.UNVERIFIED | Trust.VERIFIED:
+            if contact.verify_first:
+                return (
+                    f"Not sent: your settings allow messages to verified contacts only. Compare "
+                    f"with {contact.name} first: /verify or /secret."
+                )
             return ""
         case Trust.CHANGED:
             return f"Not sent: {contact.name}'s key has changed. Decide first, as said above."
         case Trust.REQUEST:
-            return f"Not sent: {contact.name} is not accepted yet. /accept or /block."
+            return f"Not sent: {contact.name} is not accepted yet. /accept, /decline or /block."
         case Trust.BLOCKED:
             return f"Not sent: {contact.name} is blocked. /accept lets them in again."
         case _ as unreachable:
@@ -135,7 +140,7 @@ def _run(state: AppState, name: str, argument: str, now_ms: int) -> Step:
     match name:
         case "add":
             return _add(state, argument)
-        case "accept" | "keep" | "block" | "remove" | "msg":
+        case "accept" | "decline" | "keep" | "block" | "remove" | "msg":
             return _about_contact(state, name, argument)
         case "whois":
             return _whois(state, argument, now_ms)
@@ -195,6 +200,8 @@ def _nobody(state: AppState, name: str) -> Step:
 
 
 def _objection(contact: Contact, command: str) -> str:
+    if command == "decline" and contact.trust is not Trust.REQUEST:
+        return f"{contact.name} is no request; /block or /remove."
     if command == "keep" and contact.trust is not Trust.CHANGED:
         return f"{contact.name}'s key has not changed; there is nothing to keep."
     if command == "accept" and contact.may_receive:

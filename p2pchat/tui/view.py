@@ -142,6 +142,12 @@ def banner(state: AppState, cells: int) -> list[Line]:
         case Trust.BLOCKED:
             text = f"⊘ {contact.name} is blocked and learns nothing. /accept lets them in again."
             lines += paragraph(text, cells - 1, "class:blocked", " ")
+        case Trust.UNVERIFIED if contact.verify_first:
+            text = (
+                f"~ Your settings allow messages to verified contacts only. Compare with "
+                f"{contact.name} first: /verify or /secret."
+            )
+            lines += paragraph(text, cells - 1, "class:unverified", " ")
         case Trust.VERIFIED | Trust.UNVERIFIED:
             pass
         case _ as unreachable:
@@ -180,6 +186,7 @@ def _request(contact: Contact, cells: int) -> list[Line]:
     return lines + _choices(
         cells,
         ("/accept", "start to talk"),
+        ("/decline", "not now; they learn nothing, and are quiet for a day"),
         ("/block", "refuse; they learn nothing"),
     )
 

@@ -38,6 +38,7 @@ class _Contact(msgspec.Struct):
     offered_peer_id: str | None = None
     verified_at_ms: int | None = None
     verified_by: str | None = None
+    verify_first: bool = False
 
 
 class _Message(msgspec.Struct):
@@ -157,7 +158,13 @@ def _answered(call: Call, result: object) -> Action:
             return a.ContactsListed(tuple(_contact(each) for each in contacts))
         case "contact.add":
             return a.ContactAdded(msgspec.convert(result, _Added).contact)
-        case "contact.accept" | "contact.block" | "contact.keep" | "contact.remove":
+        case (
+            "contact.accept"
+            | "contact.decline"
+            | "contact.block"
+            | "contact.keep"
+            | "contact.remove"
+        ):
             return a.ContactSettled(call.handle, call.method)
         case "contact.retry":
             return a.Retried(call.handle)
@@ -246,6 +253,7 @@ def _contact(wire: _Contact) -> Contact:
         offered_peer_id=_line(wire.offered_peer_id or "", _ID_MAX_CHARS),
         verified_at_ms=wire.verified_at_ms,
         verified_by=wire.verified_by or "",
+        verify_first=wire.verify_first,
     )
 
 

@@ -40,7 +40,7 @@ TRUST: Final[dict[Trust, tuple[str, str, str, str]]] = {
     ),
     Trust.CHANGED: ("class:changed", "⚠", "KEY CHANGED", "nothing is sent until you decide"),
     Trust.BLOCKED: ("class:blocked", "⊘", "blocked", "refused; they learn nothing"),
-    Trust.REQUEST: ("class:request", "?", "request", "a stranger asks: /accept or /block"),
+    Trust.REQUEST: ("class:request", "?", "request", "a stranger asks: /accept, /decline, /block"),
 }
 
 _WARNINGS: Final[dict[str, str]] = {

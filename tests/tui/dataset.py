@@ -132,6 +132,7 @@ class DataSet:
             "contact.keep": lambda p: self._trust(p, "unverified"),
             "contact.block": lambda p: self._trust(p, "blocked"),
             "contact.remove": self._remove,
+            "contact.decline": self._remove,
             "contact.retry": lambda _: {},
             "contact.safety_number": lambda _: {"number": NUMBER},
             "contact.verify": self._verify,

@@ -32,6 +32,7 @@ CONTACT = ContactView(
     verified_at_ms=None,
     verified_by=None,
     compare_asked=False,
+    verify_first=False,
 )
 MESSAGE = MessageView("bob", "0" * 32, Direction.IN, "text", 5, DeliveryState.DELIVERED, "")
 
