@@ -93,6 +93,8 @@ CERTIFICATE_CLOCK_SKEW_MS: Final = 7 * 24 * 3600 * 1000
 """Clocks of people's computers differ; certificates are accepted this much too early or late."""
 STATIC_KEY_OVERLAP_MS: Final = 14 * 24 * 3600 * 1000
 """A static key answers this long after its successor was made (§3.3): time to meet everybody."""
+STATEMENT_KEY_LIFETIME_MS: Final = 365 * 24 * 3600 * 1000
+"""A statement key's certificate (§9.4); the statements that it signed hold for good."""
 SAFETY_NUMBER_ITERATIONS: Final = 5200
 """SHA-512 calls per fingerprint, as libsignal (§3.5)."""
 SAFETY_NUMBER_DIGITS: Final = 60

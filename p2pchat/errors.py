@@ -56,6 +56,10 @@ class IdentityError(P2PChatError):
     """An identity object is malformed: peer id, link, certificate."""
 
 
+class StatementError(P2PChatError):
+    """A statement does not hold, or cannot be made."""
+
+
 class LinkError(IdentityError):
     """A contact link does not parse."""
 

@@ -222,6 +222,36 @@ COMMANDS: Final = (
         ),
     ),
     Command(
+        "record",
+        "go on the record with a contact, or off it: both must agree before statements are signed",
+        _CONTACT,
+        Argument(
+            "step",
+            "propose, accept, decline or end",
+            metavar="STEP",
+            choices=("propose", "accept", "decline", "end"),
+        ),
+    ),
+    Command(
+        "sign",
+        "sign a statement for a contact: it proves for good what you said",
+        _CONTACT,
+        Argument("text", "the statement", metavar="TEXT"),
+    ),
+    Command(
+        "export-statement",
+        "write a statement to a file that anybody can check",
+        _CONTACT,
+        Argument("message_id", "as log --json shows it", metavar="MESSAGE_ID"),
+        Argument("file", "must not exist yet", metavar="FILE"),
+    ),
+    Command(
+        "verify-statement",
+        "check an exported statement; needs no profile",
+        Argument("file", "what export-statement wrote", metavar="FILE"),
+        opens_profile=False,
+    ),
+    Command(
         "log",
         "show a conversation",
         _CONTACT,

@@ -92,6 +92,10 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli import contact_commands
 
             return contact_commands.run(args)
+        case "record" | "sign" | "export-statement" | "verify-statement":
+            from p2pchat.cli import statement_commands
+
+            return statement_commands.run(args)
         case "send" | "log":
             from p2pchat.cli import message_commands
 

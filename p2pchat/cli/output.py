@@ -16,6 +16,7 @@ from typing import Any, Final
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.sanitize import clean_line, clean_text
 from p2pchat.tui.comparing import VERIFIED_BY, ago
+from p2pchat.tui.recording import RECORD_MARK, shown_text
 
 TRUST_WORDS: Final[Mapping[str, str]] = {
     "unverified": "~ unverified",
@@ -92,8 +93,12 @@ def message_lines(message: Mapping[str, Any], contact: str) -> list[str]:
     """
     incoming = message["direction"] == "in"
     head = f"{time_of(message['sent_at_ms'])} "
+    kind = message.get("kind", "text")
+    if kind != "text":
+        head += RECORD_MARK
     head += f"← {name_of(contact)}: " if incoming else "→ "
-    first, *rest = clean_text(message["text"]).split("\n")
+    text = shown_text(kind, message["text"], incoming=incoming)
+    first, *rest = clean_text(text).split("\n")
     indent = " " * len("2026-01-01 00:00 ← ")
     lines = [head + first, *(indent + line for line in rest)]
     if not incoming:

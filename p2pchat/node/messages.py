@@ -54,6 +54,7 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
         sent_at_ms=record.sent_at_ms,
         state=record.state,
         reason=reason,
+        kind=record.kind,
     )
 
 

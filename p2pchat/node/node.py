@@ -20,6 +20,7 @@ from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import LocalProtocolError, UnreachableError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.link import ContactLink, encode_link
+from p2pchat.identity.on_record import OnRecord, RecordStep
 from p2pchat.identity.trust import Trust, require_sendable
 from p2pchat.node import listening
 from p2pchat.node.audit_desk import AuditDesk
@@ -35,6 +36,7 @@ from p2pchat.node.keys import KeyDesk
 from p2pchat.node.locks import LockDesk
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
+from p2pchat.node.record_desk import RecordDesk
 from p2pchat.node.subscription import Subscription
 from p2pchat.node.views import (
     BackupView,
@@ -50,6 +52,7 @@ from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import (
     DeliveryState,
     Direction,
+    MessageKind,
     MessageRecord,
     Transaction,
 )
@@ -108,6 +111,7 @@ class Node:
         self.audit = AuditDesk(self._env, profile.store.audit_head, self._journal)
         self.locks = LockDesk(self._env, profile)
         """What unlocks the profile."""
+        self._records = RecordDesk(self._env)
         self._listeners: list[Listener] = []
         self._stopped = False
 
@@ -359,6 +363,34 @@ class Node:
             peer.link.messages_wait()
         return message_view(peer, record)
 
+    async def record(self, contact: str, step: RecordStep) -> OnRecord:
+        """Propose to go on the record with a contact, accept, decline or end it (§9.4).
+
+        Raises:
+            UsageError: That is no answer to where you stand.
+            TrustError: Nothing may be sent to the contact.
+        """
+        return await self._records.step(self._book.find(contact), step)
+
+    async def sign(self, contact: str, text: str) -> MessageView:
+        """Sign a statement for a contact and queue it; it proves for good who said it.
+
+        Raises:
+            UsageError: Empty, longer than 64 KiB, or not text.
+            TrustError: You have not both agreed, or nothing may be sent to the contact.
+        """
+        peer = self._book.find(contact)
+        return message_view(peer, await self._records.sign(peer, text))
+
+    async def export_statement(self, contact: str, message_id: str) -> str:
+        """Return a statement, given or received, as a text that anybody can check.
+
+        Raises:
+            UsageError: There is no such statement.
+        """
+        wanted = parse_message_id(message_id)
+        return await self._records.export(self._book.find(contact), wanted)
+
     async def cancel(self, contact: str, message_id: str) -> None:
         """Delete a message that has not left yet.
 
@@ -372,6 +404,8 @@ class Node:
             record = tx.message(peer.contact_id, wanted)
             if record is None or record.direction is not Direction.OUT:
                 raise UsageError("there is no such message of yours")
+            if record.kind not in (MessageKind.TEXT, MessageKind.STATEMENT):
+                raise UsageError("a word about the record is not taken back; say another one")
             if record.state is not DeliveryState.QUEUED:
                 raise UsageError(f"too late: the message is {record.state.value}")
             tx.delete_message(peer.contact_id, wanted)

@@ -15,11 +15,13 @@ from typing import Final, Protocol
 from p2pchat.constants import SESSION_RESETS_PER_HOUR
 from p2pchat.errors import ErrorCode, UnknownContactError
 from p2pchat.identity.keys import peer_id
+from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust, may_converse
 from p2pchat.node.audit_events import trust_events
 from p2pchat.node.backoff import Backoff
 from p2pchat.node.environment import Environment
 from p2pchat.node.limits import HourlyBudget
+from p2pchat.node.on_record import forget_state
 from p2pchat.node.opening import Opening
 from p2pchat.node.outbox import Outbox
 from p2pchat.node.presence import NOT_TRIED, Reason, explain
@@ -79,6 +81,7 @@ class Peer:
         rotations: New static keys of the contact that the audit log was told of within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
         compare_asked: The contact asks to compare a phrase now.
+        on_record: Whether both agreed to be on the record, or who has proposed it.
         dismissed: Keys that appeared in this one's place and that the person decided against.
         untold: Messages delivered since the peer was last told how many (§8.6).
         dial: Wakes the dialling task: something changed, or the person asks.
@@ -102,6 +105,7 @@ class Peer:
         self.dial = Signal()
         self.dismissed: set[bytes] = set()
         self.compare_asked = False
+        self.on_record = OnRecord.OFF
         self.removed = False
         self._shown: object = self._essence()
 
@@ -163,6 +167,7 @@ class Peer:
             if changed.pin.identity != current.pin.identity:
                 tx.break_session(self.contact_id)
                 tx.forget_ledger(self.contact_id)
+                forget_state(tx, self.contact_id)
                 changed = replace(
                     changed,
                     certificate_generation=0,
@@ -180,8 +185,10 @@ class Peer:
                 tx.audit(event)
             return tx.put_contact(changed)
 
-        held_back = self.verify_first
+        held_back, identity = self.verify_first, self.identity
         self.record = await self._env.store.write(work)
+        if self.identity != identity:
+            self.on_record = OnRecord.OFF
         if held_back and self.link is not None:
             self.link.messages_wait()
         self.show()
@@ -229,6 +236,7 @@ class Peer:
             verified_by=record.verified_by,
             compare_asked=self.compare_asked,
             verify_first=self.verify_first,
+            on_record=self.on_record,
         )
 
     def show(self) -> None:
@@ -244,4 +252,4 @@ class Peer:
         # Not the time of the next attempt: a countdown is no news.
         reason = None if self.online else (self.reason.absence, self.reason.detail)
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
-                record.unread == 0, record.verified_at_ms, reason)  # fmt: skip
+                record.unread == 0, record.verified_at_ms, reason, self.on_record)  # fmt: skip

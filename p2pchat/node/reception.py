@@ -369,7 +369,9 @@ class Reception:
             self._env.hub.publish(SessionRestarted(peer.record.name, cause))
         if batch.broke:
             peer.session_lost = UNREADABLE
-        if batch.opened:
+        if outcome.on_record is not None:
+            peer.on_record = outcome.on_record
+        if batch.opened or outcome.on_record is not None:
             peer.show()
         self._announce.batch(peer, batch, outcome)
         self.ledgers.delivered(peer, len(batch.delivered), outcome.sent)

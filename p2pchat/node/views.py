@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust, VerifiedBy
 from p2pchat.session.comparison import Outcome
-from p2pchat.store.ports import DeliveryState, Direction
+from p2pchat.store.ports import DeliveryState, Direction, MessageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class ContactView:
         verified_at_ms: When a comparison last agreed, or None.
         verified_by: What was compared then, or None.
         compare_asked: The contact asks to compare a phrase now.
+        on_record: Whether both agreed to be on the record, or who has proposed it.
         verify_first: The settings hold messages back until the contact is verified.
     """
 
@@ -105,6 +107,7 @@ class ContactView:
     verified_by: VerifiedBy | None
     compare_asked: bool
     verify_first: bool
+    on_record: OnRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,7 @@ class MessageView:
     sent_at_ms: int
     state: DeliveryState
     reason: str
+    kind: MessageKind = MessageKind.TEXT
 
 
 # --- Notifications, past tense ------------------------------------------------------------------

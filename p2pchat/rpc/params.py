@@ -6,7 +6,7 @@ sees it. Meaning (does the contact exist, does the link parse) is the node's to 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -97,6 +97,12 @@ class SendParams(ContactParams, frozen=True):
     """``message.send``; the node counts the bytes, this bounds the characters."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+
+
+class RecordParams(ContactParams, frozen=True):
+    """``record.step``."""
+
+    step: Literal["propose", "accept", "decline", "end"]
 
 
 class MessageParams(ContactParams, frozen=True):

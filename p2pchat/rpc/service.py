@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from p2pchat.crypto.secret import Secret
+from p2pchat.identity.on_record import RecordStep
 from p2pchat.node.views import (
     AuditWarned,
     ComparisonAsked,
@@ -31,6 +32,7 @@ from p2pchat.node.views import (
 from p2pchat.rpc import params as p
 from p2pchat.rpc.failures import to_rpc_error
 from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.store.ports import MessageKind
 from p2pchat.store.unlocking import KeychainUnlock, PassphraseUnlock
 
 if TYPE_CHECKING:
@@ -80,6 +82,9 @@ class Service:
             "contact.compare_cancel": (p.ContactParams, self._compare_cancel),
             "contact.compare_again": (p.ContactParams, self._compare_again),
             "message.send": (p.SendParams, self._send),
+            "record.step": (p.RecordParams, self._record),
+            "record.sign": (p.SendParams, self._sign),
+            "record.export": (p.MessageParams, self._export),
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
             "message.mark_read": (p.ContactParams, self._mark_read),
@@ -208,6 +213,16 @@ class Service:
         view = await self._node.send(params.contact, params.text)
         return {"message_id": view.message_id, "state": view.state.value}
 
+    async def _record(self, params: p.RecordParams) -> object:
+        return {"record": (await self._node.record(params.contact, RecordStep(params.step))).value}
+
+    async def _sign(self, params: p.SendParams) -> object:
+        view = await self._node.sign(params.contact, params.text)
+        return {"message_id": view.message_id, "state": view.state.value}
+
+    async def _export(self, params: p.MessageParams) -> object:
+        return {"file": await self._node.export_statement(params.contact, params.message_id)}
+
     async def _messages(self, params: p.ListParams) -> object:
         views = await self._node.messages(
             params.contact, before=params.before, limit=params.limit, search=params.search
@@ -301,6 +316,7 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
                 "message_id": message.message_id,
                 "text": message.text,
                 "sent_at_ms": message.sent_at_ms,
+                **({} if message.kind is MessageKind.TEXT else {"kind": message.kind.value}),
             }
         case MessageStateChanged(contact, message_id, state, _):
             return "message.state", {
@@ -369,6 +385,7 @@ def _contact(view: ContactView) -> dict[str, Any]:
         "verified_by": None if view.verified_by is None else view.verified_by.value,
         "compare_asked": view.compare_asked,
         "verify_first": view.verify_first,
+        "record": view.on_record.value,
     }
 
 
@@ -380,4 +397,5 @@ def _message(view: MessageView) -> dict[str, Any]:
         "sent_at_ms": view.sent_at_ms,
         "state": view.state.value,
         "reason": view.reason,
+        "kind": view.kind.value,
     }

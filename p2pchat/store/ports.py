@@ -38,6 +38,18 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
+class MessageKind(StrEnum):
+    """What a stored message is; values are stored, so none ever changes."""
+
+    TEXT = "text"
+    STATEMENT = "statement"
+    """Signed, on the record (protocol.md §9.4)."""
+    RECORD_PROPOSE = "record.propose"
+    RECORD_ACCEPT = "record.accept"
+    RECORD_DECLINE = "record.decline"
+    RECORD_END = "record.end"
+
+
 @dataclass(frozen=True, slots=True)
 class PreviousStaticKey:
     """The static key before the current one, kept for contacts who do not know of a newer.
@@ -110,7 +122,10 @@ class ContactRecord:
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """One line of a conversation; ``position`` orders the conversation and grows."""
+    """One line of a conversation; ``position`` orders the conversation and grows.
+
+    ``signed`` holds the bytes of a statement, as they were signed.
+    """
 
     message_id: bytes
     contact_id: int
@@ -120,6 +135,8 @@ class MessageRecord:
     state: DeliveryState
     position: int = 0
     reason: str = ""
+    kind: MessageKind = MessageKind.TEXT
+    signed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +389,12 @@ class Transaction(Protocol):
 
     def forget_ledger(self, contact_id: int) -> None:
         """Begin a new account: the contact has another identity."""
+
+    def statement_key(self) -> tuple[Secret, bytes] | None:
+        """Return the statement key's 32-byte seed and its certificate, once made."""
+
+    def put_statement_key(self, seed: Secret, certificate: bytes) -> None:
+        """Write or replace the statement key."""
 
     def get_setting(self, key: str) -> str | None:
         """Return a small named value."""

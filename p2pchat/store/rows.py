@@ -6,13 +6,20 @@ import json
 from typing import Any, Final
 
 from p2pchat.identity.trust import Pin, Trust, VerifiedBy
-from p2pchat.store.ports import ContactRecord, DeliveryState, Direction, MessageRecord
+from p2pchat.store.ports import (
+    ContactRecord,
+    DeliveryState,
+    Direction,
+    MessageKind,
+    MessageRecord,
+)
 
 Row = tuple[Any, ...]
 """STRICT tables fix the types of the columns."""
 
 MESSAGE_QUERY: Final = (
-    "SELECT message_id, contact_id, direction, body, sent_at_ms, state, position, reason"
+    "SELECT message_id, contact_id, direction, body, sent_at_ms, state, position, reason,"
+    " kind, signed"
     " FROM message"
 )
 """All messages, in the order of ``MessageRecord``; conditions and order are to be appended."""
@@ -51,5 +58,14 @@ def contact_from(row: Row) -> ContactRecord:
 def message_from(row: Row) -> MessageRecord:
     """Return the record of a row of ``MESSAGE_QUERY``."""
     return MessageRecord(
-        row[0], row[1], Direction(row[2]), row[3], row[4], DeliveryState(row[5]), row[6], row[7]
+        row[0],
+        row[1],
+        Direction(row[2]),
+        row[3],
+        row[4],
+        DeliveryState(row[5]),
+        row[6],
+        row[7],
+        MessageKind(row[8]),
+        row[9],
     )

@@ -110,6 +110,18 @@ class SqlTransaction:
                 (previous.private.reveal(), previous.certificate, previous.until_ms),
             )
 
+    def statement_key(self) -> tuple[Secret, bytes] | None:
+        """See ``ports.Transaction``."""
+        for seed, certificate in self._execute("SELECT seed, certificate FROM statement_key"):
+            return Secret(seed), certificate
+        return None
+
+    def put_statement_key(self, seed: Secret, certificate: bytes) -> None:
+        """See ``ports.Transaction``."""
+        self._execute(
+            "INSERT OR REPLACE INTO statement_key VALUES (1, ?, ?)", (seed.reveal(), certificate)
+        )
+
     def get_setting(self, key: str) -> str | None:
         """See ``ports.Transaction``."""
         for (value,) in self._execute("SELECT value FROM setting WHERE key = ?", (key,)):
@@ -222,8 +234,9 @@ class SqlTransaction:
         """See ``ports.Transaction``."""
         inserted = self._execute(
             "INSERT INTO message (position, contact_id, message_id, direction, state, sent_at_ms,"
-            " reason, body) VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
-            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?)"
+            " reason, body, kind, signed)"
+            " VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
+            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (contact_id, message_id) DO NOTHING RETURNING position",
             (
                 message.contact_id,
@@ -233,6 +246,8 @@ class SqlTransaction:
                 message.sent_at_ms,
                 message.reason,
                 message.text,
+                message.kind,
+                message.signed,
             ),
         )
         if not inserted:

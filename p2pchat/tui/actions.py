@@ -225,6 +225,13 @@ class PhraseSettled:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordChanged:
+    """Answer of ``record.step`` and ``record.sign``: the conversation has a line more."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retried:
     """Answer of ``contact.retry``."""
 
@@ -389,6 +396,7 @@ Action = (
     | NumberAgreed
     | PhraseOffered
     | PhraseSettled
+    | RecordChanged
     | Retried
     | MarkedRead
     | CallFailed

@@ -53,6 +53,7 @@ Answer = (
     | a.NumberAgreed
     | a.PhraseOffered
     | a.PhraseSettled
+    | a.RecordChanged
     | a.Retried
     | a.MarkedRead
 )
@@ -108,6 +109,11 @@ def answered(state: AppState, action: Answer) -> Step:
             return phrase.offered(state, handle, asked=asked), ()
         case a.PhraseSettled(handle, method):
             return phrase.settled(state, handle, method), ()
+        case a.RecordChanged(handle):
+            chat = state.conversation(handle)
+            state = with_chat(state, handle, replace(chat, draft=""))
+            state, effects = load(state, handle)
+            return state, (*effects, list_contacts())
         case a.Retried(handle):
             contact = state.contact(handle)
             whom = contact.name if contact else "all contacts"
@@ -281,6 +287,10 @@ def refused(state: AppState, action: a.CallFailed) -> Step:
             return _compared(state, call.handle, problem=text), ()
         case "audit.warnings":
             return state, ()  # a node of an earlier version: nobody has asked for it
+        case "record.sign":
+            typed = f"/sign {dict(call.params).get('text', '')}"
+            state = with_flash(state, f"Not signed: {text}", Tone.ERROR)
+            return state, (SetComposer(typed),) if call.handle == state.active else ()
         case "contact.compare":
             return phrase.refused(state, call.handle, text), ()
         case "message.list":

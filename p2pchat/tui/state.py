@@ -59,6 +59,7 @@ class Contact:
     verified_at_ms: int | None = None
     verified_by: str = ""
     verify_first: bool = False
+    record: str = "off"
 
     @property
     def may_receive(self) -> bool:
@@ -76,6 +77,7 @@ class Message:
     sent_at_ms: int
     state: Delivery
     reason: str = ""
+    kind: str = "text"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final, assert_never
 from p2pchat.constants import SAFETY_NUMBER_DIGITS, TEXT_MAX_BYTES
 from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
-from p2pchat.tui import chats, phrase
+from p2pchat.tui import chats, phrase, recording
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
 from p2pchat.tui.effects import Call, Leave, LockProfile, SetComposer
 from p2pchat.tui.entering import lock
@@ -146,6 +146,8 @@ def _run(state: AppState, name: str, argument: str, now_ms: int) -> Step:
             return _whois(state, argument, now_ms)
         case "verify":
             return _verify(state, argument)
+        case "record" | "sign":
+            return recording.run(state, name, argument)
         case "secret":
             return phrase.asked_for(_emptied(state), argument)
         case "search":

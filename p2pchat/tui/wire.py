@@ -39,6 +39,7 @@ class _Contact(msgspec.Struct):
     verified_at_ms: int | None = None
     verified_by: str | None = None
     verify_first: bool = False
+    record: str = "off"
 
 
 class _Message(msgspec.Struct):
@@ -48,6 +49,7 @@ class _Message(msgspec.Struct):
     direction: str = "in"
     state: str = Delivery.DELIVERED
     reason: str = ""
+    kind: str = "text"
 
 
 class _Identity(msgspec.Struct):
@@ -166,6 +168,8 @@ def _answered(call: Call, result: object) -> Action:
             | "contact.remove"
         ):
             return a.ContactSettled(call.handle, call.method)
+        case "record.step" | "record.sign":
+            return a.RecordChanged(call.handle)
         case "contact.retry":
             return a.Retried(call.handle)
         case "contact.safety_number":
@@ -254,6 +258,7 @@ def _contact(wire: _Contact) -> Contact:
         verified_at_ms=wire.verified_at_ms,
         verified_by=wire.verified_by or "",
         verify_first=wire.verify_first,
+        record=wire.record,
     )
 
 
@@ -262,6 +267,7 @@ def _message(wire: _Message) -> Message:
         key=wire.message_id,
         outgoing=wire.direction == "out",
         text=clean_text(wire.text),
+        kind=wire.kind,
         sent_at_ms=wire.sent_at_ms,
         state=Delivery(wire.state),
         reason=_line(wire.reason, REASON_MAX_CHARS),

@@ -54,6 +54,7 @@ def message(key: int, text: str, *, out: bool = False, **more: Any) -> dict[str,
         "sent_at_ms": NOON + key % SENT * 60_000,
         "state": "delivered",
         "reason": "",
+        "kind": "text",
     }
     return entry | more
 
@@ -139,6 +140,8 @@ class DataSet:
             "contact.compare": lambda _: {"state": "asked", "contact": "Bob"},
             "contact.compare_cancel": lambda _: {},
             "contact.compare_again": lambda _: {},
+            "record.step": lambda _: {"record": "on"},
+            "record.sign": lambda p: self._send(p, kind="statement"),
             "message.send": self._send,
             "message.list": self._list,
             "message.mark_read": self._mark_read,
@@ -179,9 +182,9 @@ class DataSet:
         self._find(params)["trust"] = "verified"
         return {"trust": "verified"}
 
-    def _send(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, params: dict[str, Any], **more: Any) -> dict[str, Any]:
         sent = self.messages.setdefault(params["contact"], [])
-        sent.append(message(SENT + len(sent), params["text"], out=True, state="queued"))
+        sent.append(message(SENT + len(sent), params["text"], out=True, state="queued", **more))
         return {"message_id": sent[-1]["message_id"], "state": "queued"}
 
     def _list(self, params: dict[str, Any]) -> list[dict[str, Any]]:

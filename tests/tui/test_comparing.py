@@ -1,4 +1,4 @@
-"""Comparing a phrase on the screen: typed unseen, asked for, and how it ends (protocol.md §3.8)."""
+"""On the screen: comparing a phrase, who was verified how, the record (protocol.md §3.8, §9.4)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from p2pchat.session.comparison import Outcome
 from p2pchat.tui.comparing import ago, ended_words
 from tests.support.node_world import until
-from tests.tui.dataset import NOON, PEER, DataSet, contact
+from tests.tui.dataset import NOON, PEER, DataSet, contact, message
 from tests.tui.terminal import terminal
 
 PHRASE = "zebra canary phrase"
@@ -107,3 +107,35 @@ def test_each_end_has_a_sentence_of_its_own() -> None:
     assert all(
         sentence.startswith("Not verified: ") for sentence in sentences if "Both" not in sentence
     )
+
+
+# --- on the record --------------------------------------------------------------------------------
+
+
+async def test_signing_takes_both_and_no_text_looks_like_a_statement() -> None:
+    lines = [
+        message(1, "signed: I owe you a boat"),
+        message(2, "propose", kind="record.propose"),
+        message(3, "I owe you a ship", kind="statement"),
+    ]
+    data = DataSet([contact("Bob", online=True, record="asked")], {"Bob": lines})
+    async with terminal(data) as app:
+        await app.shows(
+            "[12:01] <Bob> signed: I owe you a boat",
+            "[12:02] ✎ <Bob> asks to go on the record",
+            "[12:03] ✎ <Bob> signed: I owe you a ship",
+        )
+        app.press("/sign me too\r")
+        await app.shows("✗ Not signed: both of you have to be on the record first.")
+        app.press("\x15/record\r")
+        await app.shows("Bob asks to go on the record: /record accept, or decline.")
+        app.press("/record accept\r")
+        await until(lambda: data.asked("record.step") != [])
+        assert data.asked("record.step") == [{"contact": "Bob", "step": "accept"}]
+        data.contacts[0]["record"] = "on"
+        data.stream.put("contact.state", contact="Bob", online=True, trust="unverified", pq=False)
+        await until(lambda: app.app.state.contacts[0].record == "on")
+        app.press("/sign me too\r")
+        await until(lambda: data.asked("record.sign") != [])
+        assert data.asked("record.sign") == [{"contact": "Bob", "text": "me too"}]
+        await app.shows("✎ <Alice> signed: me too")

@@ -85,6 +85,12 @@ ELSEWHERE: Final[dict[str, str]] = {
     "R-9.3.3": _SCREEN,
     "R-9.3.4": _SCREEN,
     "R-9.3.5": _LOCAL,
+    "R-9.4.1": f"{_VECTORS}: statements.json",
+    "R-9.4.2": f"{_VECTORS}: statements.json",
+    "R-9.4.3": f"{_VECTORS}: statements.json",
+    "R-9.4.4": _SCREEN,
+    "R-9.4.5": _SCREEN,
+    "R-9.4.6": f"{_VECTORS}: statements.json",
     "R-10.2.1": "takes both sides dialling at the same instant",
 }
 """By requirement: how it shows, if not on the wire of a checked connection."""

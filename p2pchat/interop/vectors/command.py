@@ -18,6 +18,7 @@ from p2pchat.interop.vectors import (
     handshakes,
     identities,
     negotiation,
+    statements,
     transport,
 )
 from p2pchat.interop.vectors.form import VectorFile
@@ -30,7 +31,15 @@ Say = Callable[[str], None]
 
 def all_files() -> list[VectorFile]:
     """Make all vectors."""
-    modules = (identities, comparisons, negotiation, handshakes, transport, conversation)
+    modules = (
+        identities,
+        comparisons,
+        negotiation,
+        handshakes,
+        transport,
+        conversation,
+        statements,
+    )
     return [file for module in modules for file in module.files()]
 
 

@@ -1,5 +1,6 @@
 """What the node announces, as interface.md words it."""
 
+from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust
 from p2pchat.node.subscription import EVENTS_MAX, Hub
 from p2pchat.node.views import (
@@ -33,6 +34,7 @@ CONTACT = ContactView(
     verified_by=None,
     compare_asked=False,
     verify_first=False,
+    on_record=OnRecord.OFF,
 )
 MESSAGE = MessageView("bob", "0" * 32, Direction.IN, "text", 5, DeliveryState.DELIVERED, "")
 

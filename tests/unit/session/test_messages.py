@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from p2pchat.constants import CONTENT_MAX_BYTES, TEXT_MAX_BYTES
 from p2pchat.errors import LocalProtocolError, ProtocolError
-from p2pchat.session.codec import encode_map
+from p2pchat.session.codec import TIME_MAX_MS, encode_map
 from p2pchat.session.messages import (
     KIND_MAX_CHARS,
-    TIME_MAX_MS,
     Text,
     Unsupported,
     check_text,

@@ -534,7 +534,7 @@ def test_a_lost_node_is_said() -> None:
     assert state.lost == "gone"
 
 
-# --- requests, and the rule to write to verified contacts only --------------------------------------
+# --- requests, and the rule to write to verified contacts only -----------------------------------
 
 
 def test_a_request_can_be_declined_and_nothing_else_can() -> None:

@@ -46,6 +46,10 @@ WORDS = st.sampled_from(
         "/secret",
         "/secret new",
         "/whois",
+        "/decline",
+        "/record",
+        "/record end",
+        "/sign x",
         "1" * 60,
     ]
 )
@@ -62,7 +66,7 @@ CONTACTS = st.lists(
 CALLS = st.builds(
     Call,
     st.sampled_from(
-        ["message.send", "message.list", "contact.verify", "contact.compare", "contact.add", "x"]
+        ["message.send", "message.list", "contact.verify", "contact.compare", "record.sign", "x"]
     ),
     st.just((("text", "hi"),)),
     HANDLES,
@@ -100,6 +104,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.NumberShown, HANDLES, st.sampled_from(["", "11111 22222"])),
     st.builds(a.NumberAgreed, HANDLES),
     st.builds(a.Retried, HANDLES),
+    st.builds(a.RecordChanged, HANDLES),
     st.builds(a.PhraseOffered, HANDLES, st.booleans()),
     st.builds(a.PhraseSettled, HANDLES, WORDS),
     st.builds(a.PhraseAsked, HANDLES, TIMES),
