@@ -126,7 +126,7 @@ def generator(phrase: Secret, run: Run) -> bytes:
 
 
 def _elligator2(element: int) -> int:
-    """Return map_to_curve_elligator2 of RFC 9380 for Curve25519, its u-coordinate."""
+    """Return map_to_curve_elligator2 of RFC 9380 for the curve of X25519: its u-coordinate."""
     v = -_A * pow(1 + _NON_SQUARE * element * element, _PRIME - 2, _PRIME) % _PRIME
     square = pow(v * v * v + _A * v * v + v, (_PRIME - 1) // 2, _PRIME)  # 1, or -1
     return (square * v - (1 - square) * _HALF_A) % _PRIME

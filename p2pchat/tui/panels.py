@@ -17,6 +17,7 @@ from p2pchat.tui.history import message_lines
 from p2pchat.tui.state import (
     AppState,
     Comparison,
+    Contact,
     HelpPanel,
     LinkPanel,
     Panel,
@@ -158,27 +159,28 @@ def _nobody_listens(cells: int) -> list[Line]:
 
 def _verify(state: AppState, panel: VerifyPanel, cells: int, zone: tzinfo | None) -> list[Line]:
     """Set the number and what to do with it, its QR code beside it or below."""
+    contact = state.contact(panel.handle)
+    who = contact.name if contact else "this contact"
+    heading = f"Compare the safety number with {who}"
+    head = [EMPTY, *paragraph(heading, cells - 1, "class:heading", " ")]
     code: list[Line] = []
     if panel.number and not panel.problem and panel.comparison is Comparison.NONE:
         from p2pchat.tui.qr import qr_lines  # large tables, for who compares
 
         rows = qr_lines("".join(panel.number.split()))
-        code = [EMPTY, *(line(("", " "), ("class:qr", row)) for row in rows)]
+        code = [line(("", " "), ("class:qr", row)) for row in rows]
     beside = cells - len(code[-1][-1][1]) - 3 if code else cells
-    if beside >= _BESIDE_CODE_CELLS:
-        return _beside(_number_and_how(state, panel, beside, zone), code, beside)
-    return _number_and_how(state, panel, cells, zone) + code
+    if code and beside >= _BESIDE_CODE_CELLS:
+        return head + _beside(_number_and_how(contact, panel, beside, zone), code, beside)
+    below = [EMPTY, *code] if code else []
+    return [*head, *_number_and_how(contact, panel, cells, zone), *below]
 
 
 def _number_and_how(
-    state: AppState, panel: VerifyPanel, cells: int, zone: tzinfo | None
+    contact: Contact | None, panel: VerifyPanel, cells: int, zone: tzinfo | None
 ) -> list[Line]:
-    contact = state.contact(panel.handle)
     who = contact.name if contact else "this contact"
-    heading = f"Compare the safety number with {who}"
-    lines = [EMPTY, *paragraph(heading, cells - 1, "class:heading", " "), EMPTY]
-    lines += _number(panel)
-    lines.append(EMPTY)
+    lines = [EMPTY, *_number(panel), EMPTY]
     result = _result(panel, who, cells)
     if result:
         return lines + result
