@@ -6,6 +6,7 @@ stands on a command line.
 
 from __future__ import annotations
 
+import asyncio
 from argparse import Namespace
 from typing import Any
 
@@ -63,6 +64,9 @@ def _compare(args: Namespace) -> int:
             async for method, params in news:
                 if method == "contact.compared" and params["contact"] == begun["contact"]:
                     return begun["contact"], params
+        except asyncio.CancelledError:  # Ctrl+C: nobody is left to be told how it ends
+            await client.call("contact.compare_cancel", {"contact": args.contact})
+            raise
         finally:
             news.close()
         raise UnreachableError("the node ended before the phrases were compared")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -26,14 +27,14 @@ def compare(profile: Profile, contact: str, phrase: str) -> subprocess.Popen[str
     return process
 
 
-def asked(profile: Profile) -> dict[str, object]:
-    """Wait until the contact asks."""
+def asked(profile: Profile, *, wanted: bool = True) -> dict[str, object]:
+    """Wait until the contact asks, or does not ask any more."""
     for _ in range(500):
         (contact,) = profile.json("contacts")
-        if contact["compare_asked"]:
+        if contact["compare_asked"] is wanted:
             return dict(contact)
         time.sleep(0.02)
-    raise AssertionError("nobody asked")
+    raise AssertionError(profile.json("contacts"))
 
 
 def test_two_people_compare_a_phrase(tmp_path: Path) -> None:
@@ -64,6 +65,21 @@ def test_two_people_compare_a_phrase(tmp_path: Path) -> None:
             assert "Bob was verified just now by shared secret" in alice.run("contacts")
             (contact,) = bob.json("contacts")
             assert (contact["trust"], contact["verified_by"]) == ("verified", "secret")
+
+
+def test_who_is_interrupted_breaks_it_off_for_both(tmp_path: Path) -> None:
+    alice, bob = Profile.quick(tmp_path, "Alice"), Profile.quick(tmp_path, "Bob")
+    with plain_node(bob) as (_, link):
+        bob.run("add", alice.link())
+        alice.run("add", link.removeprefix("link "))
+        with plain_node(alice, "--listen", "none"):
+            alice.run("send", "Bob", "hello", "--wait", "20")
+            alices = compare(alice, "bob", PHRASE)
+            asked(bob)
+            alices.send_signal(signal.SIGINT)
+            alices.communicate(timeout=30)
+            assert alices.returncode == 130
+            asked(bob, wanted=False)
 
 
 def test_what_a_command_refuses(tmp_path: Path) -> None:
