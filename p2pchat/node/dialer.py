@@ -2,8 +2,8 @@
 
 A round tries all addresses, each a little after the other, until one has led to the contact
 itself: an open port is not enough, since somebody else may live there by now. Then it waits until
-the connection is lost, and begins again; after a round in vain it backs off, half a minute at
-most. ``Peer.dial`` wakes it at any time.
+the connection is lost, and begins again; after a round in vain it backs off (``Backoff``).
+``Peer.dial`` wakes it at any time.
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ class Dialer:
     async def _is_time(self, peer: Peer) -> bool:
         """Wait as the back-off says; False if something changed meanwhile."""
         clock = self._env.clock
-        delay = peer.backoff.delay()
+        now = clock.monotonic()
+        delay = peer.backoff.delay(now)
         if delay > 0:
-            due = clock.monotonic() + delay
+            due = now + delay
             peer.reason = replace(peer.reason, retry_at=due)
             while await peer.dial.wait_until(clock, due):
                 if not peer.wants_dialling:
@@ -141,9 +142,11 @@ class Race:
         return self._won or self._peer.link is not None or self._peer.removed
 
     async def _attempt(self, address: str) -> None:
-        clock, timeout_s = self._env.clock, self._env.config.connect_timeout_s
+        clock = self._env.clock
+        now = clock.monotonic()
+        timeout_s = self._peer.backoff.patience(now, self._env.config.connect_timeout_s)
         try:
-            async with deadline(clock, clock.monotonic() + timeout_s):
+            async with deadline(clock, now + timeout_s):
                 stream = await self._env.transport.dial(address)
         except UnreachableError as error:
             why = str(error).removeprefix(f"{address}: ")

@@ -389,11 +389,11 @@ class Reception:
         if peer is None or peer.link is not link:
             return
         peer.link = None
-        lived_s = self._env.clock.monotonic() - link.opening.since
+        now = self._env.clock.monotonic()
         if closed.code in (ErrorCode.SUPERSEDED, ErrorCode.LIMIT_EXCEEDED, ErrorCode.INTERNAL):
-            peer.backoff.failed()
+            peer.backoff.refused()
         else:
-            peer.backoff.lost(lived_s)
+            peer.backoff.lost(now - link.opening.since, now)
         peer.away(_reason(link, closed))
         peer.dial.notify()
 

@@ -42,7 +42,7 @@ BACK_WITHIN_S = 5.0
 """From the network's return to ``online`` on both sides."""
 SLACK_S = 1.0
 """For a loaded machine, on top of the 45 s of protocol.md §7.4."""
-STAYS_CUT_S = sized(20, 300)
+STAYS_CUT_S = sized(20, 120)
 MESSAGES = sized(60, 1_000)
 LIMIT_S = float(sized(120, 900))
 
