@@ -20,7 +20,7 @@ from p2pchat.node.clock import deadline
 from p2pchat.node.environment import Environment
 from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
-from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.presence import Absence, Reason, ending
 from p2pchat.node.reception import Reception
 
 STAGGER_S: Final = 0.3
@@ -166,16 +166,16 @@ class Race:
         if admitted:
             self._won = True
         else:
-            self._failures.append(_failure(link, address))
+            self._failures.append(_failure(link, address, self._env.clock.wall_ms()))
 
 
-def _failure(link: Link, address: str) -> Failure:
+def _failure(link: Link, address: str, now_ms: int) -> Failure:
     closed = link.closed
     if closed is None:
         return Failure(address, Absence.FAILED, "stopped")
     if closed.code is ErrorCode.WRONG_IDENTITY and not closed.by_peer:
         return Failure(address, Absence.WRONG_IDENTITY, closed.reason, link.peer_identity)
-    return Failure(address, Absence.FAILED, closed.reason)
+    return Failure(address, Absence.FAILED, ending(closed, now_ms))
 
 
 def _reason(failures: list[Failure]) -> Reason:

@@ -30,7 +30,7 @@ from p2pchat.node.messages import Announcer
 from p2pchat.node.notices import NoticeDesk
 from p2pchat.node.opening import Opening, newcomer_stays
 from p2pchat.node.peer import Peer
-from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.presence import Absence, Reason, ending
 from p2pchat.node.requests import RequestDesk
 from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.session.connection import Connection
@@ -394,7 +394,7 @@ class Reception:
             peer.backoff.refused()
         else:
             peer.backoff.lost(now - link.opening.since, now)
-        peer.away(_reason(link, closed))
+        peer.away(_reason(link, closed, self._env.clock.wall_ms()))
         peer.dial.notify()
 
     def let_wait(self, peer: Peer) -> None:
@@ -450,9 +450,9 @@ def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
     )
 
 
-def _reason(link: Link, closed: ConnectionClosed) -> Reason:
+def _reason(link: Link, closed: ConnectionClosed, now_ms: int) -> Reason:
     if link.store_error is not None:
         return Reason(Absence.STORE_FAILED, str(link.store_error))
     if closed.code is ErrorCode.LIMIT_EXCEEDED and not closed.by_peer:
         return Reason(Absence.TOO_MANY_RESETS)
-    return Reason(Absence.LOST, closed.reason)
+    return Reason(Absence.LOST, ending(closed, now_ms))
