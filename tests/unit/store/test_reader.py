@@ -13,14 +13,12 @@ import pytest
 
 from p2pchat.errors import StoreError, UsageError
 from p2pchat.store import database as database_module
-from p2pchat.store.database import Database, create_store
+from p2pchat.store.database import Database
 from p2pchat.store.ports import EnvelopeRecord, Transaction
 from tests.unit.store.files import (
-    DATABASE_ID,
-    IDENTITY,
-    KEY,
     message_id,
     new_contact,
+    new_store,
     outgoing,
     reopen,
     sets,
@@ -109,10 +107,10 @@ def test_a_thread_that_cannot_start_leaves_none_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
 ) -> None:
     """The disk fails between opening and running: one clear error, and nothing stays open."""
-    create_store(tmp_path / "chat.db", KEY, DATABASE_ID, IDENTITY)
+    new_store(tmp_path).close_now()
     before = threading.active_count()
 
-    def fail(connection: apsw.Connection) -> None:
+    def fail(*_: object) -> None:
         raise apsw.IOError("the disk is broken")
 
     with monkeypatch.context() as patch:
