@@ -27,6 +27,7 @@ import apsw
 from p2pchat.errors import StoreError
 from p2pchat.store import freshness
 from p2pchat.store.audit import Appended
+from p2pchat.store.connection import BUSY_TIMEOUT_MS
 from p2pchat.store.faults import translate
 from p2pchat.store.freshness import CountFile
 from p2pchat.store.jobs import Inbox, Job, Outcome, deliver
@@ -45,6 +46,9 @@ CHECKPOINT_IDLE_PAGES: Final = 64
 """A smaller log is left for later."""
 CHECKPOINT_PAGES: Final = 4000
 """Log of 16 MiB: folded in without waiting for idleness, about 60 ms."""
+
+LOG_WAIT_MS: Final = 50
+"""So long a commit waits for readers when the log is to be emptied; then it is tried later."""
 
 _log = logging.getLogger(__name__)
 
@@ -229,8 +233,12 @@ class Writer:
     def _empty_log(self) -> bool:
         """Fold the whole log into the database and cut it to nothing; False if that failed."""
         try:
-            # Waits for readers, for BUSY_TIMEOUT_MS at most; they have one snapshot each, briefly.
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            # Our own reader has one snapshot at a time, briefly; nobody waits long for another's.
+            self._connection.set_busy_timeout(LOG_WAIT_MS)
+            try:
+                self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            finally:
+                self._connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         except apsw.Error as error:
             # What was committed stays so; tried again after the next write, and at the close.
             _log.warning("the database's log could not be emptied yet: %s", error)
