@@ -104,6 +104,25 @@ def _interop_problem(args: Any) -> str:
     return "--expect belongs to --dial" if args.expect and not args.dial else ""
 
 
+_KEY_OPTIONS = {
+    "revoke": ("certificate", "print", "yes"),
+}
+"""What belongs to which action of ``key``."""
+
+
+def _key_problem(args: Any) -> str:
+    """Say which of ``key``'s arguments do not belong together."""
+    action = args.action
+    for options in _KEY_OPTIONS.values():
+        for option in options:
+            if option not in _KEY_OPTIONS[action] and getattr(args, option):
+                dashes = "" if option == "certificate" else "--"
+                return f"key {action} takes no {dashes}{option.upper() if not dashes else option}"
+    if action == "revoke" and args.print and (args.certificate or args.yes):
+        return "key revoke --print takes nothing else: it only shows the certificate"
+    return ""
+
+
 _positive.__name__ = "whole number from 1 on"
 _seconds.__name__ = "number of seconds up to a day"
 
@@ -137,6 +156,11 @@ COMMANDS: Final = (
         Argument("--name", "what your contacts see", metavar="NAME", required=True),
         Argument(
             "--keychain", "keep the profile's key in the system's keychain", action="store_true"
+        ),
+        Argument(
+            "--print-revocation",
+            "show the revocation certificate as well, to be kept on paper",
+            action="store_true",
         ),
     ),
     Command(
@@ -182,6 +206,25 @@ COMMANDS: Final = (
         Argument("--search", "only messages with all these words", metavar="WORDS"),
         Argument("--limit", "the newest N (50)", metavar="N", type=_positive, default=50),
         _JSON,
+    ),
+    Command(
+        "key",
+        "look after the keys of your identity",
+        Argument(
+            "action",
+            "revoke: end your identity for good, or what a certificate names, and tell everybody",
+            metavar="ACTION",
+            choices=tuple(_KEY_OPTIONS),
+        ),
+        Argument(
+            "certificate",
+            "revoke: a revocation certificate, or a file with one (- is stdin)",
+            metavar="CERTIFICATE",
+            nargs="?",
+        ),
+        Argument("--print", "revoke: show your certificate, to be kept", action="store_true"),
+        Argument("--yes", "revoke: do not ask", action="store_true"),
+        problem=_key_problem,
     ),
     Command(
         "node",

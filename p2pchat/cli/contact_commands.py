@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from p2pchat.cli.opening import NO_NODE, is_ours, with_client
-from p2pchat.cli.output import TRUST_WORDS, name_of, print_json, print_table
+from p2pchat.cli.output import REVOKED_WORDS, TRUST_WORDS, name_of, print_json, print_table, time_of
 from p2pchat.constants import NOTE_MAX_CHARS
 from p2pchat.rpc.client import Client
 from p2pchat.sanitize import clean_line
@@ -96,7 +96,7 @@ def _contacts(args: Namespace) -> int:
         [
             (
                 name_of(contact["contact"]),
-                TRUST_WORDS[contact["trust"]],
+                REVOKED_WORDS if contact["revoked"] else TRUST_WORDS[contact["trust"]],
                 "● online" if contact["online"] else "○ offline",
                 "hybrid" if contact["pq"] else "classical",
                 str(contact["unread"] or "-"),
@@ -118,6 +118,10 @@ def _contacts(args: Namespace) -> int:
 def _remarks(contact: Mapping[str, Any]) -> list[str]:
     """Return what the table has no room for: what is asked of the person, and why it waits."""
     name = name_of(contact["contact"])
+    if contact["revoked"] and contact["trust"] != "changed":
+        since = time_of(contact["revoked_at_ms"])
+        refused = f"{name} has revoked this key (known since {since}): it is refused for good"
+        return [f"{refused}; ask for a new link over another channel"]
     match contact["trust"]:
         case "request":
             note = clean_line(contact["note"], NOTE_MAX_CHARS)

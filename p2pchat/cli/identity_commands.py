@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from argparse import Namespace
+from typing import Any
 
 from p2pchat.cli.opening import profile_path, with_client
-from p2pchat.cli.output import print_json
+from p2pchat.cli.output import print_json, time_of
 from p2pchat.errors import ProfileExistsError, UsageError
 from p2pchat.rpc.client import Client
 
@@ -22,6 +23,7 @@ def _init(args: Namespace) -> int:
     from p2pchat.crypto.secret import system_rng
     from p2pchat.identity.certificate import parse_and_verify
     from p2pchat.identity.keys import peer_id
+    from p2pchat.identity.revocation import encode_revocation_text, revoke
     from p2pchat.store.open import create_profile, profile_exists
 
     path = profile_path(args)
@@ -42,6 +44,9 @@ def _init(args: Namespace) -> int:
         certificate = parse_and_verify(profile.identity.certificate, now_ms=now_ms)
         print(f"made the identity of {args.name} in {path}")
         print(f"peer id {peer_id(certificate.identity)}")
+        if args.print_revocation:
+            print("whoever has this line can end this identity, and do nothing else with it:")
+            print(encode_revocation_text(revoke(profile.identity.signing_seed)))
         print("next: p2pchat whoami shows the link to give to your contacts")
     finally:
         profile.close()
@@ -52,8 +57,8 @@ def _whoami(args: Namespace) -> int:
     if args.json and args.qr:
         raise UsageError("--json and --qr exclude each other")
 
-    async def work(client: Client) -> dict[str, str]:
-        identity: dict[str, str] = await client.call("identity.show")
+    async def work(client: Client) -> dict[str, Any]:
+        identity: dict[str, Any] = await client.call("identity.show")
         return identity
 
     identity = with_client(args, work)
@@ -63,6 +68,8 @@ def _whoami(args: Namespace) -> int:
         print(f"name     {identity['name']}")
         print(f"peer id  {identity['peer_id']}")
         print(f"link     {identity['link']}")
+        if "revoked_at_ms" in identity:
+            print(f"revoked  on {time_of(identity['revoked_at_ms'])}, for good")
     if args.qr:
         from p2pchat.cli.qr import qr_lines  # a large table of codes, for who wants one
 

@@ -81,6 +81,10 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli import message_commands
 
             return message_commands.run(args)
+        case "key":
+            from p2pchat.cli import key_commands
+
+            return key_commands.run(args)
         case "node":
             from p2pchat.cli.node_command import run_node
 

@@ -247,7 +247,7 @@ class Link:
     def _obey(self) -> None:
         """Carry out what was asked of this link since the last round; the goodbye comes last."""
         now = self._clock.monotonic()
-        if self._notices and self._connection.state in HEARS_NOTICES:
+        if self._may_tell():
             notices, self._notices = self._notices, []
             for notice in notices:
                 self._connection.send(SendNotice(notice), now=now)
@@ -283,6 +283,9 @@ class Link:
                     batch.add(event)
                     if batch.opened:
                         self._messages_wait = True
+
+    def _may_tell(self) -> bool:
+        return bool(self._notices) and self._connection.state in HEARS_NOTICES
 
     def _may_seal(self) -> bool:
         return self._messages_wait and self._connection.send_window > 0 and self._stream.writable
@@ -322,7 +325,7 @@ class Link:
 
     def _idle(self) -> bool:
         """Whether there is nothing to do before the next signal."""
-        return not self._may_seal()
+        return not self._may_seal() and not self._may_tell()
 
     def _arm(self) -> None:
         due = self._connection.next_deadline()

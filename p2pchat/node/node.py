@@ -30,8 +30,16 @@ from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
+from p2pchat.node.revocations import RevocationDesk
 from p2pchat.node.subscription import Subscription
-from p2pchat.node.views import ContactView, IdentityView, LedgerView, MessageView, StatusView
+from p2pchat.node.views import (
+    ContactView,
+    IdentityView,
+    LedgerView,
+    MessageView,
+    RevokedView,
+    StatusView,
+)
 from p2pchat.session.messages import check_text
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import (
@@ -82,7 +90,8 @@ class Node:
             credentials=Credentials(profile.identity),
         )
         self._book = PeerBook(self._env)
-        self._reception = Reception(self._env, self._book)
+        self._revocations = RevocationDesk(self._env, self._book)
+        self._reception = Reception(self._env, self._book, self._revocations)
         self._dialer = Dialer(self._env, self._book, self._reception)
         self._desk = ContactDesk(self._env, self._book, self._reception, self._dialer)
         self._listeners: list[Listener] = []
@@ -103,6 +112,7 @@ class Node:
         """
         self._env.dials = dial
         await self._book.load()
+        await self._revocations.load()
         await self._env.supervisor.start()
         try:
             for address in listen:
@@ -157,7 +167,22 @@ class Node:
         own = self._env.credentials
         addresses = reachable(self.status().listen)[:LINK_ADDRESSES_MAX]
         link = encode_link(ContactLink(own.identity, own.name, addresses))
-        return IdentityView(own.name, peer_id(own.identity), link)
+        revocation = self._env.revocations.own
+        revoked_at_ms = None if revocation is None else revocation.revoked_at_ms
+        return IdentityView(own.name, peer_id(own.identity), link, revoked_at_ms)
+
+    def revocation_certificate(self) -> str:
+        """Return the line that revokes our identity wherever it is given; to be kept."""
+        return self._revocations.certificate()
+
+    async def revoke(self, certificate: str | None = None) -> RevokedView:
+        """Revoke our own identity, or the one that a certificate names; there is no way back.
+
+        Raises:
+            StatementError: The certificate does not parse or verify.
+            UsageError: It is of somebody who is no contact.
+        """
+        return await self._revocations.revoke(certificate)
 
     # --- contacts --------------------------------------------------------------------------------
 
@@ -254,6 +279,7 @@ class Node:
             TrustError: The contact is changed, blocked, or only a request.
         """
         peer = self._book.find(contact)
+        self._env.revocations.require_own_key()
         require_sendable(peer.record.pin)
         try:
             check_text(text)

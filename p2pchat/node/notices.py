@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
+from p2pchat.node.revocations import RevocationDesk
 from p2pchat.session.notices import (
     CertificateNotice,
     CompareNotice,
@@ -16,8 +17,9 @@ from p2pchat.session.notices import (
 class NoticeDesk:
     """Takes the notices of all links."""
 
-    def __init__(self, ledgers: LedgerDesk) -> None:
+    def __init__(self, ledgers: LedgerDesk, revocations: RevocationDesk) -> None:
         self._ledgers = ledgers
+        self._revocations = revocations
 
     async def noticed(self, link: Link, notice: Notice) -> None:
         """Act on one notice.
@@ -28,5 +30,7 @@ class NoticeDesk:
         match notice:
             case LedgerNotice(sent) if link.peer is not None:
                 await self._ledgers.noticed(link.peer, sent)
-            case CertificateNotice() | RevokedNotice() | CompareNotice() | LedgerNotice():
+            case RevokedNotice(statement):
+                await self._revocations.noticed(link, statement)
+            case CertificateNotice() | CompareNotice() | LedgerNotice():
                 pass  # no part of this program knows what to do with it yet

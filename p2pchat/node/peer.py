@@ -68,6 +68,7 @@ class Peer:
         note: What our first request says; empty once the contact has accepted us.
         resets: Sessions made anew within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
+        told_revoked: It knows that our own identity is revoked.
         dismissed: Keys that appeared in this one's place and that the person decided against.
         untold: Messages delivered since the peer was last told how many (§8.6).
         dial: Wakes the dialling task: something changed, or the person asks.
@@ -88,6 +89,7 @@ class Peer:
         )
         self.untold = 0
         self.dial = Signal()
+        self.told_revoked = False
         self.dismissed: set[bytes] = set()
         self.removed = False
         self._shown: object = self._essence()
@@ -116,6 +118,7 @@ class Peer:
             and not self.attaching.locked()
             and bool(self.record.addresses)
             and may_converse(self.record.pin)
+            and not (self.told_revoked and self._env.revocations.own is not None)
         )
 
     async def update(self, change: Callable[[ContactRecord], ContactRecord]) -> None:
@@ -163,13 +166,19 @@ class Peer:
         """Return the sentence for the person; empty while online."""
         if self.online:
             return ""
-        return explain(
+        reason = explain(
             self.reason,
+            revoked=self.record.pin.revoked_at_ms is not None,
             trust=self.record.pin.trust,
             has_addresses=bool(self.record.addresses),
             dials=self._env.dials,
             now=self._env.clock.monotonic(),
         )
+        if self._env.revocations.own is None:
+            return reason
+        if self.told_revoked:
+            return "your key is revoked, and they know"
+        return f"your key is revoked, and they do not know yet: {reason}"
 
     def view(self) -> ContactView:
         """Return the contact as the person sees it."""
@@ -190,6 +199,7 @@ class Peer:
             if record.pin.trust is Trust.CHANGED and offered is not None
             else None,
             verified_at_ms=record.verified_at_ms,
+            revoked_at_ms=record.pin.revoked_at_ms,
         )
 
     def show(self) -> None:
@@ -205,4 +215,4 @@ class Peer:
         # Not the time of the next attempt: a countdown is no news.
         reason = None if self.online else (self.reason.absence, self.reason.detail)
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
-                record.unread == 0, reason)  # fmt: skip
+                record.unread == 0, reason, self.told_revoked)  # fmt: skip

@@ -26,6 +26,7 @@ from p2pchat.node.notices import NoticeDesk
 from p2pchat.node.opening import Opening, newcomer_stays
 from p2pchat.node.peer import Peer
 from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.revocations import REVOKED, RevocationDesk
 from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session
@@ -51,6 +52,16 @@ UNREADABLE: Final = "a message could not be decrypted with the stored session"
 DAMAGED: Final = "the stored session was damaged"
 REPLACED: Final = "another connection took its place"
 
+_NOT_SOON: Final = frozenset(
+    {
+        ErrorCode.SUPERSEDED,
+        ErrorCode.LIMIT_EXCEEDED,
+        ErrorCode.INTERNAL,
+        ErrorCode.KEY_REVOKED,
+    }
+)
+"""Ends after which a new connection at once would meet the same."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -61,12 +72,13 @@ class Reception:
         ledgers: Compares the two sides' accounts of a conversation.
     """
 
-    def __init__(self, env: Environment, book: PeerBook) -> None:
+    def __init__(self, env: Environment, book: PeerBook, revocations: RevocationDesk) -> None:
         self._env = env
+        self._revocations = revocations
         self._book = book
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
-        self._notices = NoticeDesk(self.ledgers)
+        self._notices = NoticeDesk(self.ledgers, revocations)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -165,6 +177,11 @@ class Reception:
         self._leave(link)
         link.proof = event
         peer = self._book.by_identity(event.identity)
+        if self._env.revocations.refuses(event.identity):
+            if peer is not None:
+                host, _, _ = link.address.rpartition(":")
+                peer.away(Reason(Absence.CAME_REVOKED, host))
+            return Close(ErrorCode.KEY_REVOKED, REVOKED)
         if link.opening.outbound:
             if peer is None or peer is not link.peer:
                 return Close(ErrorCode.NORMAL, "the contact was changed meanwhile")
@@ -184,6 +201,7 @@ class Reception:
         if previous is not None:
             previous.close(ErrorCode.SUPERSEDED, REPLACED)
         self._strangers[identity] = link
+        self._revocations.tell(link, is_contact=False)
         return Attach(accepted=False, name="")
 
     async def _attach(self, link: Link, peer: Peer, event: PeerAuthenticated) -> Attach | Close:
@@ -210,7 +228,9 @@ class Reception:
         peer.record = record
         peer.link, link.peer = link, peer
         link.session_used = session is not None and (session.received or session.acknowledged) > 0
-        accepted = may_converse(record.pin)
+        # Under a revoked key nothing is said but that it is revoked (R-3.7.5).
+        accepted = may_converse(record.pin) and self._env.revocations.own is None
+        self._revocations.tell(link, is_contact=True)
         peer.away(Reason(Absence.OPENING))
         name = self._env.credentials.name
         if not accepted:
@@ -273,7 +293,7 @@ class Reception:
         """The peer's HELLO arrived: a stranger's is a request."""
         peer = link.peer
         if peer is not None:
-            if not may_converse(peer.record.pin):
+            if not may_converse(peer.record.pin) or self._env.revocations.own is not None:
                 return
             if not event.accepted:
                 peer.away(Reason(Absence.WAITING))
@@ -285,6 +305,8 @@ class Reception:
             return
         identity = link.peer_identity
         if identity is None or self._strangers.get(identity) is not link or not event.accepted:
+            return
+        if self._env.revocations.own is not None:
             return
         record = ContactRecord(
             contact_id=0,
@@ -346,10 +368,12 @@ class Reception:
             return
         peer.link = None
         lived_s = self._env.clock.monotonic() - link.opening.since
-        if closed.code in (ErrorCode.SUPERSEDED, ErrorCode.LIMIT_EXCEEDED, ErrorCode.INTERNAL):
+        if closed.code in _NOT_SOON:
             peer.backoff.failed()
         else:
             peer.backoff.lost(lived_s)
+        if closed.code is ErrorCode.KEY_REVOKED and closed.by_peer and closed.clean:
+            self._revocations.acknowledged(peer)
         peer.away(_reason(link, closed))
         peer.dial.notify()
 
@@ -378,6 +402,8 @@ def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
 def _reason(link: Link, closed: ConnectionClosed) -> Reason:
     if link.store_error is not None:
         return Reason(Absence.STORE_FAILED, str(link.store_error))
+    if closed.code is ErrorCode.KEY_REVOKED and closed.by_peer and closed.clean:
+        return Reason(Absence.REFUSED_AS_REVOKED)
     if closed.code is ErrorCode.LIMIT_EXCEEDED and not closed.by_peer:
         return Reason(Absence.TOO_MANY_RESETS)
     return Reason(Absence.LOST, closed.reason)

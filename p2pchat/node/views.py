@@ -7,6 +7,7 @@ sent (protocol.md §9.3): programs get it whole, and whoever shows it to a perso
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from p2pchat.identity.trust import Trust
 from p2pchat.store.ports import DeliveryState, Direction
@@ -24,11 +25,33 @@ class StatusView:
 
 @dataclass(frozen=True, slots=True)
 class IdentityView:
-    """Ourselves: name, peer id, and a contact link with the addresses of this moment."""
+    """Ourselves: name, peer id, and a contact link with the addresses of this moment.
+
+    Attributes:
+        revoked_at_ms: When we revoked this identity, or None.
+    """
 
     name: str
     peer_id: str
     link: str
+    revoked_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedView:
+    """What was revoked.
+
+    Attributes:
+        peer_id: Of the identity.
+        ours: It is, or was, our own; otherwise that of ``contact``.
+        contact: The contact's name, or "".
+        untold: Of our own: contacts that do not know yet.
+    """
+
+    peer_id: str
+    ours: bool
+    contact: str
+    untold: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +71,7 @@ class ContactView:
         offline_reason: Why it is not reachable, in plain words; empty while online.
         offered_peer_id: While ``trust`` is ``changed``: the identity that appeared instead.
         verified_at_ms: When the safety number was compared, or None.
+        revoked_at_ms: When we learnt that the pinned identity is revoked, or None.
     """
 
     contact: str
@@ -62,6 +86,7 @@ class ContactView:
     offline_reason: str
     offered_peer_id: str | None
     verified_at_ms: int | None
+    revoked_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +174,22 @@ class LedgersDiffered:
     ledger: LedgerView
 
 
+class KeyNewsKind(StrEnum):
+    """What has become known of a contact's key."""
+
+    REVOKED = "revoked"
+    """Its owner has revoked it; it is refused from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNews:
+    """Something to be told once about a contact's key; ``at_ms`` is wall clock."""
+
+    contact: str
+    kind: KeyNewsKind
+    at_ms: int
+
+
 NodeEvent = (
     MessageArrived
     | MessageStateChanged
@@ -156,4 +197,5 @@ NodeEvent = (
     | ContactRequested
     | SessionRestarted
     | LedgersDiffered
+    | KeyNews
 )

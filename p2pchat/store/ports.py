@@ -118,6 +118,23 @@ class SessionRecord:
     envelopes: tuple[EnvelopeRecord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RevocationRecord:
+    """A revocation certificate that this profile keeps.
+
+    Attributes:
+        identity: 32-byte identity that it ends.
+        statement: As signed, verified (``identity.revocation``).
+        revoked_at_ms: When it took effect here, wall clock; None while it is kept for that day.
+        ours: The identity is, or was, this profile's own.
+    """
+
+    identity: bytes
+    statement: bytes
+    revoked_at_ms: int | None
+    ours: bool
+
+
 class AuditKind(StrEnum):
     """What an audit record tells; values are stored and exported, so none ever changes."""
 
@@ -344,6 +361,12 @@ class Transaction(Protocol):
 
     def forget_ledger(self, contact_id: int) -> None:
         """Begin a new account: the contact has another identity."""
+
+    def revocations(self) -> list[RevocationRecord]:
+        """Return all revocation certificates; a profile's own is there from its first day."""
+
+    def put_revocation(self, revocation: RevocationRecord) -> None:
+        """Write or replace the certificate for its identity; once in effect it stays so."""
 
     def get_setting(self, key: str) -> str | None:
         """Return a small named value."""

@@ -13,6 +13,7 @@ Notes on the layout:
   reads no overflow page.
 - ``audit_record`` has no column that its record does not have too: what is not under the hash
   could be changed unnoticed.
+- ``revocation`` is about identities, not contacts: it outlives a contact that is removed.
 - ``message_index`` holds no text. ``search_state.indexed_to`` says how far it reaches.
 """
 
@@ -25,7 +26,7 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
-from p2pchat.store import audit, freshness, ledger
+from p2pchat.store import audit, freshness, ledger, statements
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -120,7 +121,12 @@ CREATE TABLE audit_record (
 ) STRICT;
 """
 
-_VERSION_2: Final[tuple[str, ...]] = (_AUDIT, ledger.TABLES, freshness.TABLES)
+_VERSION_2: Final[tuple[str, ...]] = (
+    _AUDIT,
+    ledger.TABLES,
+    freshness.TABLES,
+    statements.TABLES,
+)
 
 
 def _to_version_1(connection: apsw.Connection) -> None:
@@ -135,6 +141,7 @@ def _to_version_2(connection: apsw.Connection) -> None:
     freshness.begin(execute)
     for (seed,) in execute("SELECT signing_seed FROM identity", ()):
         audit.begin(execute, Secret(seed))
+        statements.seal_own_revocation(execute, Secret(seed))
 
 
 MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (_to_version_1, _to_version_2)

@@ -19,7 +19,7 @@ from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.session.ledger import Head, LedgerSummary
-from p2pchat.store import audit, freshness, ledger
+from p2pchat.store import audit, freshness, ledger, statements
 from p2pchat.store.ports import (
     AuditEvent,
     ContactRecord,
@@ -28,6 +28,7 @@ from p2pchat.store.ports import (
     IdentityRecord,
     LedgerFinding,
     MessageRecord,
+    RevocationRecord,
     SessionRecord,
 )
 from p2pchat.store.rows import CONTACT_QUERY, MESSAGE_QUERY, Row, contact_from, message_from
@@ -78,6 +79,7 @@ class SqlTransaction:
             audit.begin(self._execute, identity.signing_seed)
         elif before.signing_seed != identity.signing_seed:
             audit.certify(self._execute, identity.signing_seed)
+        statements.seal_own_revocation(self._execute, identity.signing_seed)
         self._execute(
             "INSERT OR REPLACE INTO identity VALUES (1, ?, ?, ?, ?)",
             (
@@ -87,6 +89,14 @@ class SqlTransaction:
                 identity.certificate,
             ),
         )
+
+    def revocations(self) -> list[RevocationRecord]:
+        """See ``ports.Transaction``."""
+        return statements.revocations(self._execute)
+
+    def put_revocation(self, revocation: RevocationRecord) -> None:
+        """See ``ports.Transaction``."""
+        statements.put_revocation(self._execute, revocation)
 
     def get_setting(self, key: str) -> str | None:
         """See ``ports.Transaction``."""

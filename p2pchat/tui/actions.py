@@ -276,6 +276,16 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyTold:
+    """``contact.key``: what has become known of a contact's key, said once in the conversation."""
+
+    handle: str
+    news: str
+    at_ms: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewsLost:
     """``notifications.lost``: what is remembered is out of date and is listed anew."""
 
@@ -322,6 +332,7 @@ Action = (
     | RequestArrived
     | SessionRenewed
     | Announced
+    | KeyTold
     | NewsLost
     | ClientLost
 )

@@ -37,6 +37,7 @@ from p2pchat.tui.state import (
     Tone,
     VerifyPanel,
 )
+from p2pchat.tui.words import KEY_NEWS
 
 Answer = (
     a.IdentityShown
@@ -59,6 +60,7 @@ News = (
     | a.RequestArrived
     | a.SessionRenewed
     | a.Announced
+    | a.KeyTold
     | a.NewsLost
     | a.ClientLost
 )
@@ -207,6 +209,13 @@ def notified(state: AppState, action: News) -> Step:
             return _announced(state, handle, text, now_ms)
         case a.Announced(handle, text, now_ms):
             return _announced(state, handle, text, now_ms)
+        case a.KeyTold(handle, news, _, now_ms):
+            contact = state.contact(handle)
+            if contact is None or news not in KEY_NEWS:
+                return state, ()
+            text = KEY_NEWS[news].format(name=contact.name)
+            state, _ = _announced(state, handle, text, now_ms, Tone.WARNING)
+            return state, (list_contacts(),)
         case a.NewsLost():
             return _list_anew(state)
         case a.ClientLost(text):
@@ -215,10 +224,12 @@ def notified(state: AppState, action: News) -> Step:
             assert_never(unreachable)
 
 
-def _announced(state: AppState, handle: str, text: str, now_ms: int) -> Step:
+def _announced(
+    state: AppState, handle: str, text: str, now_ms: int, tone: Tone = Tone.INFO
+) -> Step:
     """Say something in a conversation that nobody wrote."""
     key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
-    chat = chats.append(state.conversation(handle), Notice(key, text, now_ms))
+    chat = chats.append(state.conversation(handle), Notice(key, text, now_ms, tone))
     return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
 
 

@@ -60,6 +60,7 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.RequestArrived()
             | a.SessionRenewed()
             | a.Announced()
+            | a.KeyTold()
             | a.NewsLost()
             | a.ClientLost()
         ):

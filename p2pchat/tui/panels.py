@@ -24,7 +24,7 @@ from p2pchat.tui.state import (
 )
 from p2pchat.tui.text import EMPTY, Fragment, Line, fit, line, paragraph, rule
 from p2pchat.tui.view import names
-from p2pchat.tui.words import DELIVERY, OFFLINE, ONLINE, TRUST, short_date
+from p2pchat.tui.words import DELIVERY, OFFLINE, ONLINE, REVOKED, TRUST, short_date
 
 KEYS: Final = (
     ("Enter", "send"),
@@ -69,7 +69,7 @@ def link_lines(link: str, cells: int) -> list[Line]:
 def _help(cells: int) -> list[Line]:
     commands = [(f"/{each.name} {each.arguments}", each.does) for each in COMMANDS]
     signs = [(mark[1], meaning) for mark, meaning in DELIVERY.values()]
-    trust = [(f"{glyph} {word}", meaning) for _, glyph, word, meaning in TRUST.values()]
+    trust = [(f"{glyph} {word}", meaning) for _, glyph, word, meaning in (*TRUST.values(), REVOKED)]
     presence = [(f"{ONLINE} {OFFLINE}", "online, offline"), ("•", "unread messages")]
     room = cells // 2 if cells >= _TWO_COLUMNS else cells
     slash = paragraph(

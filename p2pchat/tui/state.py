@@ -57,11 +57,17 @@ class Contact:
     offline_reason: str = ""
     offered_peer_id: str = ""
     verified_at_ms: int | None = None
+    revoked_at_ms: int | None = None
+
+    @property
+    def is_revoked(self) -> bool:
+        """Its owner has revoked the pinned key."""
+        return self.revoked_at_ms is not None
 
     @property
     def may_receive(self) -> bool:
         """Messages may be composed to this contact."""
-        return self.trust in (Trust.UNVERIFIED, Trust.VERIFIED)
+        return self.trust in (Trust.UNVERIFIED, Trust.VERIFIED) and not self.is_revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,7 @@ class Identity:
     name: str
     peer_id: str
     link: str
+    revoked_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

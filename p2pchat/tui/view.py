@@ -15,13 +15,17 @@ from p2pchat.tui.cells import clip, width
 from p2pchat.tui.history import Names
 from p2pchat.tui.state import AppState, Comparison, Contact, Question, Tone, VerifyPanel
 from p2pchat.tui.text import EMPTY, Line, fit, line, line_width, paragraph, rule, spread
-from p2pchat.tui.words import OFFLINE, ONLINE, TRUST, presence, trust_words
+from p2pchat.tui.words import OFFLINE, ONLINE, presence, trust_sign, trust_words
 
 SIDEBAR_MIN_COLUMNS: Final = 60
 """Narrower screens give all their room to the chat."""
 _WIDE_COLUMNS: Final = 100
 _KEYED_CONTACTS: Final = 10
 """Alt+1 to Alt+0."""
+_OWN_REVOKED: Final = (
+    "⊘ You have revoked your key: nothing is sent with it. Your contacts are told as they are met; "
+    "leave p2pchat running. A new identity: p2pchat --profile NAME init"
+)
 
 
 def names(state: AppState) -> Names:
@@ -60,7 +64,7 @@ def sidebar(state: AppState, cells: int, height: int) -> list[Line]:
 
 def _contact_row(contact: Contact, index: int, cells: int, *, active: bool) -> Line:
     key = str((index + 1) % 10) if index < _KEYED_CONTACTS else " "
-    style, glyph, _, _ = TRUST[contact.trust]
+    style, glyph, _ = trust_sign(contact)
     dot = ONLINE if contact.online else OFFLINE
     unread = f" ({contact.unread})" if contact.unread else ""
     # " 1 ● • Carol (3)  ~": what stands around the name is kept, the name gives way.
@@ -82,7 +86,7 @@ def title(state: AppState, cells: int) -> list[Line]:
     contact = state.active_contact
     if contact is None:
         return [fit(line(("class:heading", " p2pchat")), cells), EMPTY, rule(cells)]
-    trust = line(trust_words(contact.trust), ("", " "))
+    trust = line(trust_words(contact), ("", " "))
     return [
         spread(line(("class:heading", f" {contact.name}")), trust, cells),
         fit(line(("", " "), *presence(contact, cells - 2)), cells),
@@ -115,9 +119,13 @@ def banner(state: AppState, cells: int) -> list[Line]:
     lines: list[Line] = []
     if state.lost:
         lines += paragraph(state.lost, cells - 1, "class:error", " ")
+    if state.identity is not None and state.identity.revoked_at_ms is not None:
+        lines += paragraph(_OWN_REVOKED, cells - 1, "class:warning", " ")
     contact = state.active_contact
     if contact is None or state.panel is not None:
         return lines
+    if contact.is_revoked and contact.trust is not Trust.CHANGED:
+        return lines + _revoked(contact, cells)
     match contact.trust:
         case Trust.CHANGED:
             lines += _changed(contact, chats.queued(state.conversation(state.active)), cells)
@@ -131,6 +139,20 @@ def banner(state: AppState, cells: int) -> list[Line]:
         case _ as unreachable:
             assert_never(unreachable)
     return lines
+
+
+def _revoked(contact: Contact, cells: int) -> list[Line]:
+    who = contact.name
+    what = (
+        f"{who} has said that this key is to be used no more: a device may be lost, or the key "
+        f"copied. It is refused for good, whoever comes with it. Ask {who} over another channel "
+        "for a new link, and /add it."
+    )
+    return [
+        rule(cells, f"⊘ {who} HAS REVOKED THIS KEY", "class:warning", "class:changed"),
+        *paragraph(what, cells - 1, "class:warning", " "),
+        *_choices(cells, ("/remove", "delete this contact and the history")),
+    ]
 
 
 def _changed(contact: Contact, queued: int, cells: int) -> list[Line]:

@@ -36,6 +36,7 @@ class _Contact(msgspec.Struct):
     offline_reason: str = ""
     offered_peer_id: str | None = None
     verified_at_ms: int | None = None
+    revoked_at_ms: int | None = None
 
 
 class _Message(msgspec.Struct):
@@ -51,6 +52,7 @@ class _Identity(msgspec.Struct):
     name: str
     peer_id: str
     link: str
+    revoked_at_ms: int | None = None
 
 
 class _Status(msgspec.Struct):
@@ -88,6 +90,12 @@ class _Request(msgspec.Struct):
     name: str
 
 
+class _KeyNews(msgspec.Struct):
+    contact: str
+    news: str
+    at_ms: int
+
+
 class _Restarted(msgspec.Struct):
     contact: str
     cause: str
@@ -123,7 +131,8 @@ def _answered(call: Call, result: object) -> Action:
             me = msgspec.convert(result, _Identity)
             # The link is ours and strictly formed, but so is everything else drawn as one line.
             link, peer_id = clean_line(me.link, len(me.link)), _line(me.peer_id, _ID_MAX_CHARS)
-            return a.IdentityShown(Identity(_line(me.name, NAME_MAX_BYTES), peer_id, link))
+            name = _line(me.name, NAME_MAX_BYTES)
+            return a.IdentityShown(Identity(name, peer_id, link, me.revoked_at_ms))
         case "node.status":
             listen = msgspec.convert(result, _Status).listen
             return a.StatusShown(tuple(_line(each, REASON_MAX_CHARS) for each in listen))
@@ -182,6 +191,9 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "ledger.differed":
             differed = msgspec.convert(params, _Differed)
             return a.Announced(differed.contact, _ledger_words(differed), now_ms)
+        case "contact.key":
+            told = msgspec.convert(params, _KeyNews)
+            return a.KeyTold(told.contact, told.news, told.at_ms, now_ms)
         case "notifications.lost":
             return a.NewsLost()
         case _:
@@ -202,6 +214,7 @@ def _contact(wire: _Contact) -> Contact:
         offline_reason=_line(wire.offline_reason, REASON_MAX_CHARS),
         offered_peer_id=_line(wire.offered_peer_id or "", _ID_MAX_CHARS),
         verified_at_ms=wire.verified_at_ms,
+        revoked_at_ms=wire.revoked_at_ms,
     )
 
 

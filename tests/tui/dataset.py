@@ -93,6 +93,7 @@ class DataSet:
     ) -> None:
         self.contacts = contacts or []
         self.messages = messages or {}
+        self.identity: dict[str, Any] = {"name": "Alice", "peer_id": PEER, "link": LINK}
         self.listen = ["127.0.0.1:41234"]
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refuse: dict[str, RpcError] = {}
@@ -109,7 +110,7 @@ class DataSet:
         if method in self.refuse:
             raise self.refuse[method]
         answers: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "identity.show": lambda _: {"name": "Alice", "peer_id": PEER, "link": LINK},
+            "identity.show": lambda _: self.identity,
             "node.status": lambda _: {
                 "version": "1",
                 "peer_id": PEER,

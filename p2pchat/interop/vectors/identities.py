@@ -7,6 +7,12 @@ from typing import Any, Final
 from p2pchat.identity.certificate import parse_and_verify
 from p2pchat.identity.keys import parse_peer_id
 from p2pchat.identity.link import ContactLink, encode_link, parse_link
+from p2pchat.identity.revocation import (
+    encode_revocation_text,
+    parse_revocation,
+    parse_revocation_text,
+    revoke,
+)
 from p2pchat.identity.safety_number import compare, safety_number
 from p2pchat.interop.forging import DAY_MS, GROUP_ORDER, NEUTRAL, certificate
 from p2pchat.interop.personas import Persona, persona
@@ -33,13 +39,27 @@ def files() -> list[VectorFile]:
         VectorFile(
             "identity.json",
             f"protocol.md section 3; certificates as of {NOW_MS} (Unix milliseconds)",
-            [*map(_person, (alice(), bob())), *_certificates(), *_links(), _number()],
-            [*_bad_ids(), *_bad_certificates(), *_bad_links(), *_bad_numbers()],
+            [
+                *map(_person, (alice(), bob())),
+                *_certificates(),
+                *_links(),
+                _number(),
+                _revocation(),
+            ],
+            [
+                *_bad_ids(),
+                *_bad_certificates(),
+                *_bad_links(),
+                *_bad_numbers(),
+                *_bad_revocations(),
+            ],
             {
                 "peer id": parse_peer_id,
                 "certificate": from_hex(lambda data: parse_and_verify(data, now_ms=NOW_MS)),
                 "link": parse_link,
                 "comparison": _compare,
+                "revocation": from_hex(parse_revocation),
+                "revocation text": parse_revocation_text,
             },
         )
     ]
@@ -120,6 +140,19 @@ def _number() -> dict[str, Any]:
     }
 
 
+def _revocation() -> dict[str, Any]:
+    own = revoke(alice().identity.seed)
+    text = encode_revocation_text(own)
+    parse_revocation_text(text)
+    return {
+        "name": "revocation of alice",
+        "identity_seed": alice().identity.seed.reveal().hex(),
+        "identity": own.identity.hex(),
+        "revocation": own.encoded.hex(),
+        "text": text,
+    }
+
+
 def _bad_ids() -> list[dict[str, str]]:
     good = alice().peer_id
     wrong = "a" if good[-1] != "a" else "b"
@@ -190,6 +223,34 @@ def _bad_numbers() -> list[dict[str, str]]:
         comparison_with_59_digits=number[:-1],
         comparison_with_letters=number[:-1] + "x",
     )
+
+
+def _bad_revocations() -> list[dict[str, str]]:
+    own = revoke(alice().identity.seed)
+    good, text = own.encoded, encode_revocation_text(own)
+    signed_certificate = certificate(alice(), not_before_ms=0, not_after_ms=1)[85:]
+    return [
+        *refused(
+            "revocation",
+            MALFORMED,
+            revocation_of_96_bytes=good[:-1],
+            revocation_of_98_bytes=good + b"\x00",
+            revocation_of_format_2=b"\x02" + good[1:],
+            revocation_of_another_identity=good[:1] + bob().identity.public + good[33:],
+            revocation_with_a_changed_signature=flipped(good, 96),
+            revocation_with_the_signature_of_a_certificate=good[:33] + signed_certificate,
+            revocation_of_a_key_of_small_order=good[:1] + NEUTRAL + NEUTRAL + bytes(32),
+        ),
+        *refused(
+            "revocation text",
+            MALFORMED,
+            revocation_text_without_its_end=text[:-2],
+            revocation_text_with_the_scheme_of_a_link=text.replace(
+                "p2pchat-revocation:", "p2pchat:"
+            ),
+            revocation_text_with_padding=text + "=",
+        ),
+    ]
 
 
 def _compare(pasted: str) -> None:

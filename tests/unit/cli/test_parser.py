@@ -22,6 +22,7 @@ PROFILE_COMMANDS = [
     ["verify", "bob"],
     ["send", "bob", "hello"],
     ["log", "bob"],
+    ["key", "revoke"],
     ["node"],
 ]
 
@@ -72,6 +73,9 @@ def test_without_a_command_it_is_the_app() -> None:
         ["interop", "noise-vectors"],
         ["completion", "powershell"],
         ["demo", "--profile", "work"],
+        ["key"],
+        ["key", "revoke", "--print", "--yes"],
+        ["key", "revoke", "--print", "p2pchat-revocation:x"],
         # Later issues bring these; a stub would be worse than nothing.
         ["key", "status"],
         ["audit", "show"],

@@ -14,6 +14,7 @@ from p2pchat.identity.trust import (
     on_accept,
     on_block,
     on_keep,
+    on_revoked,
     on_verified,
     on_wrong_identity,
     require_sendable,
@@ -113,6 +114,25 @@ def test_a_comparison_survives_a_key_that_was_dismissed() -> None:
     changed = on_wrong_identity(VERIFIED, OFFERED)
     assert on_keep(changed, was_verified=True) == VERIFIED
     assert on_keep(changed, was_verified=False) == UNVERIFIED
+
+
+@pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.trust.value)
+def test_a_revoked_key_is_refused_whatever_it_was(pin: Pin) -> None:
+    """R-3.7.4: no decision brings it back."""
+    revoked = on_revoked(pin, 7)
+    assert revoked.revoked_at_ms == 7
+    assert not may_converse(revoked)
+    for decision in (require_sendable, on_verified, on_keep):
+        with pytest.raises(TrustError, match="revoked"):
+            decision(revoked)
+    assert on_block(revoked).revoked_at_ms == 7
+    assert on_wrong_identity(revoked, OTHER).revoked_at_ms == 7
+    if pin == CHANGED:
+        assert on_accept(revoked) == Pin(OFFERED, Trust.UNVERIFIED)
+    else:
+        assert revoked.trust is Trust.BLOCKED
+        with pytest.raises(TrustError, match="revoked"):
+            on_accept(revoked)
 
 
 def test_there_must_be_a_new_key_to_accept_one() -> None:

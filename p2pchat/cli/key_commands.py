@@ -1,0 +1,97 @@
+"""``key``: what is done with the keys of an identity, and to them."""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from p2pchat.cli.opening import is_ours, with_client
+from p2pchat.cli.output import name_of
+from p2pchat.constants import LINK_MAX_CHARS
+from p2pchat.errors import UsageError
+from p2pchat.rpc.client import Client
+
+_CERTIFICATE_SCHEME: Final = "p2pchat-revocation:"
+
+
+def run(args: Namespace) -> int:
+    """Run the action that ``args`` names."""
+    return _ACTIONS[args.action](args)
+
+
+# --- revoke ---------------------------------------------------------------------------------------
+
+
+def _revoke(args: Namespace) -> int:
+    if args.print:
+        return _print_revocation(args)
+    params = {}
+    if args.certificate is not None:
+        params["certificate"] = _read_certificate(args.certificate)
+    if not args.yes:
+        _confirm()
+
+    async def work(client: Client) -> tuple[dict[str, Any], bool]:
+        return await client.call("key.revoke", params), is_ours(client)
+
+    revoked, no_node = with_client(args, work)
+    if not revoked["ours"]:
+        print(f"the key of {name_of(revoked['contact'])} is revoked: it is refused from now on")
+        return 0
+    print(f"your key is revoked: {revoked['peer_id']}")
+    if count := revoked["untold"]:
+        print(f"{count} contact{'s' if count > 1 else ''} to be told, each when it is next met")
+        if no_node:
+            print("keep a node running until then: p2pchat node")
+    return 0
+
+
+def _print_revocation(args: Namespace) -> int:
+    async def work(client: Client) -> str:
+        certificate: str = (await client.call("key.revocation"))["certificate"]
+        return certificate
+
+    print(with_client(args, work))
+    return 0
+
+
+def _read_certificate(given: str) -> str:
+    """Return the text of a certificate that is given as it is, or in a file."""
+    if given.strip().startswith(_CERTIFICATE_SCHEME):
+        return given
+    try:
+        if given == "-":
+            return sys.stdin.readline(LINK_MAX_CHARS)
+        with Path(given).open(errors="replace") as file:
+            text = file.read(LINK_MAX_CHARS)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the certificate from {given}: {error.strerror}; it begins with "
+            f"{_CERTIFICATE_SCHEME} or is a file's name"
+        ) from error
+    return text
+
+
+def _confirm() -> None:
+    """Have the person say that it is meant.
+
+    Raises:
+        UsageError: It is not, or there is nobody to ask.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UsageError("a revocation is final; say --yes to go on without being asked")
+    print("A revocation is final: the key can never be used again, by anybody.")
+    try:
+        answer = input("Type yes to go on: ")
+    except EOFError:
+        answer = ""
+    if answer.strip().lower() != "yes":
+        raise UsageError("nothing was revoked")
+
+
+_ACTIONS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "revoke": _revoke,
+}
