@@ -106,6 +106,7 @@ def _interop_problem(args: Any) -> str:
 
 _KEY_OPTIONS = {
     "revoke": ("certificate", "print", "yes"),
+    "recovery": ("file", "kit_passphrase_file", "yes"),
 }
 """What belongs to which action of ``key``."""
 
@@ -116,17 +117,34 @@ def _key_problem(args: Any) -> str:
     for options in _KEY_OPTIONS.values():
         for option in options:
             if option not in _KEY_OPTIONS[action] and getattr(args, option):
-                dashes = "" if option == "certificate" else "--"
-                return f"key {action} takes no {dashes}{option.upper() if not dashes else option}"
+                name = "CERTIFICATE" if option == "certificate" else f"--{option.replace('_', '-')}"
+                return f"key {action} takes no {name}"
     if action == "revoke" and args.print and (args.certificate or args.yes):
         return "key revoke --print takes nothing else: it only shows the certificate"
+    if action == "recovery" and args.kit_passphrase_file and not args.file:
+        return "--kit-passphrase-file belongs to --file"
     return ""
+
+
+def _init_problem(args: Any) -> str:
+    """Say which of ``init``'s arguments do not belong together."""
+    words, file = args.recover or args.words_file, args.recovery_file
+    if words and file:
+        return "an identity comes back by its words or by its file, not by both"
+    if args.kit_passphrase_file and not file:
+        return "--kit-passphrase-file belongs to --recovery-file"
+    return "" if args.name or file else "the following arguments are required: --name"
 
 
 _positive.__name__ = "whole number from 1 on"
 _seconds.__name__ = "number of seconds up to a day"
 
 _CONTACT: Final = Argument("contact", "its name here, or its peer id", metavar="CONTACT")
+_KIT_PASSPHRASE: Final = Argument(
+    "--kit-passphrase-file",
+    "read the recovery file's own passphrase from FILE",
+    metavar="FILE",
+)
 _JSON: Final = Argument("--json", "print JSON, one object a line", action="store_true")
 
 PROFILE_OPTIONS: Final = (
@@ -153,7 +171,15 @@ COMMANDS: Final = (
     Command(
         "init",
         "make your identity",
-        Argument("--name", "what your contacts see", metavar="NAME", required=True),
+        Argument("--name", "what your contacts see", metavar="NAME"),
+        Argument(
+            "--recover",
+            "bring back an identity by the 24 words of its recovery kit, which are asked for",
+            action="store_true",
+        ),
+        Argument("--words-file", "read them from FILE; - is stdin", metavar="FILE"),
+        Argument("--recovery-file", "bring it back by its recovery file", metavar="FILE"),
+        _KIT_PASSPHRASE,
         Argument(
             "--keychain", "keep the profile's key in the system's keychain", action="store_true"
         ),
@@ -162,6 +188,7 @@ COMMANDS: Final = (
             "show the revocation certificate as well, to be kept on paper",
             action="store_true",
         ),
+        problem=_init_problem,
     ),
     Command(
         "whoami",
@@ -212,7 +239,8 @@ COMMANDS: Final = (
         "look after the keys of your identity",
         Argument(
             "action",
-            "revoke: end your identity for good, or what a certificate names, and tell everybody",
+            "revoke: end your identity for good, or what a certificate names, and tell everybody; "
+            "recovery: show 24 words, or write a file, that bring your identity back",
             metavar="ACTION",
             choices=tuple(_KEY_OPTIONS),
         ),
@@ -223,7 +251,13 @@ COMMANDS: Final = (
             nargs="?",
         ),
         Argument("--print", "revoke: show your certificate, to be kept", action="store_true"),
-        Argument("--yes", "revoke: do not ask", action="store_true"),
+        Argument("--file", "recovery: write a file instead", metavar="FILE"),
+        _KIT_PASSPHRASE,
+        Argument(
+            "--yes",
+            "revoke: do not ask; recovery: print the words although this is no terminal",
+            action="store_true",
+        ),
         problem=_key_problem,
     ),
     Command(

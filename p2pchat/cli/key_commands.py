@@ -92,6 +92,13 @@ def _confirm() -> None:
         raise UsageError("nothing was revoked")
 
 
+def _recovery(args: Namespace) -> int:
+    from p2pchat.cli import recovery  # opens the profile itself: store and libraries
+
+    return recovery.make(args)
+
+
 _ACTIONS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "revoke": _revoke,
+    "recovery": _recovery,
 }

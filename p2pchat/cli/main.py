@@ -109,7 +109,7 @@ def _run(args: Namespace) -> int:
 def _require_text(args: Namespace) -> None:
     """Refuse words that are not text; files and folders may have any bytes in their names."""
     for name, value in vars(args).items():
-        if isinstance(value, str) and name not in ("profile", "passphrase_file"):
+        if isinstance(value, str) and name != "profile" and not name.endswith("file"):
             try:
                 value.encode()
             except UnicodeEncodeError:

@@ -22,6 +22,7 @@ from p2pchat.identity.keys import peer_id
 from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.trust import Trust, require_sendable
 from p2pchat.node import listening
+from p2pchat.node.announcing import Announcements
 from p2pchat.node.book import PeerBook
 from p2pchat.node.clock import Clock
 from p2pchat.node.contacts import ContactDesk
@@ -91,7 +92,8 @@ class Node:
         )
         self._book = PeerBook(self._env)
         self._revocations = RevocationDesk(self._env, self._book)
-        self._reception = Reception(self._env, self._book, self._revocations)
+        self._announcements = Announcements(self._env)
+        self._reception = Reception(self._env, self._book, self._revocations, self._announcements)
         self._dialer = Dialer(self._env, self._book, self._reception)
         self._desk = ContactDesk(self._env, self._book, self._reception, self._dialer)
         self._listeners: list[Listener] = []
@@ -113,6 +115,7 @@ class Node:
         self._env.dials = dial
         await self._book.load()
         await self._revocations.load()
+        await self._announcements.load()
         await self._env.supervisor.start()
         try:
             for address in listen:

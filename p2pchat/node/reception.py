@@ -15,7 +15,9 @@ from typing import Final
 from p2pchat.constants import PENDING_REQUESTS_MAX
 from p2pchat.errors import DamagedStateError, ErrorCode, UnknownContactError
 from p2pchat.identity.trust import Pin, Trust, may_converse
+from p2pchat.node.announcing import Announcements
 from p2pchat.node.book import PeerBook, name_of_stranger
+from p2pchat.node.endings import NOT_SOON, reason_of, refused_as_revoked
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.ledgers import LedgerDesk
@@ -52,16 +54,6 @@ UNREADABLE: Final = "a message could not be decrypted with the stored session"
 DAMAGED: Final = "the stored session was damaged"
 REPLACED: Final = "another connection took its place"
 
-_NOT_SOON: Final = frozenset(
-    {
-        ErrorCode.SUPERSEDED,
-        ErrorCode.LIMIT_EXCEEDED,
-        ErrorCode.INTERNAL,
-        ErrorCode.KEY_REVOKED,
-    }
-)
-"""Ends after which a new connection at once would meet the same."""
-
 _log = logging.getLogger(__name__)
 
 
@@ -72,8 +64,15 @@ class Reception:
         ledgers: Compares the two sides' accounts of a conversation.
     """
 
-    def __init__(self, env: Environment, book: PeerBook, revocations: RevocationDesk) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        book: PeerBook,
+        revocations: RevocationDesk,
+        announcements: Announcements,
+    ) -> None:
         self._env = env
+        self._announcements = announcements
         self._revocations = revocations
         self._book = book
         self._announce = Announcer(env)
@@ -235,7 +234,7 @@ class Reception:
         name = self._env.credentials.name
         if not accepted:
             return Attach(False, name)
-        return Attach(True, name, peer.note, session, ledger)
+        return Attach(True, name, peer.note, session, ledger, self._announcements.ours)
 
     async def _load(
         self, peer: Peer, event: PeerAuthenticated | None = None
@@ -285,7 +284,8 @@ class Reception:
     async def accept_waiting(self, link: Link) -> Accept:
         """Return the command for a peer that the person has accepted meanwhile."""
         _, session, ledger = await self._load(link.require_peer())
-        return Accept(self._env.credentials.name, session, ledger)
+        name = self._env.credentials.name
+        return Accept(name, session, ledger, self._announcements.ours)
 
     # --- LinkOwner: what happens on a link ----------------------------------------------------
 
@@ -302,6 +302,7 @@ class Reception:
                 await self._book.set_note(peer, "")
             if event.ledger is not None:
                 await self.ledgers.compare(peer, event.ledger)
+            await self._announcements.heard(peer, event.announcement)
             return
         identity = link.peer_identity
         if identity is None or self._strangers.get(identity) is not link or not event.accepted:
@@ -368,13 +369,13 @@ class Reception:
             return
         peer.link = None
         lived_s = self._env.clock.monotonic() - link.opening.since
-        if closed.code in _NOT_SOON:
+        if closed.code in NOT_SOON:
             peer.backoff.failed()
         else:
             peer.backoff.lost(lived_s)
-        if closed.code is ErrorCode.KEY_REVOKED and closed.by_peer and closed.clean:
+        if refused_as_revoked(closed):
             self._revocations.acknowledged(peer)
-        peer.away(_reason(link, closed))
+        peer.away(reason_of(link, closed))
         peer.dial.notify()
 
     def turn_away_stranger(self, identity: bytes) -> None:
@@ -397,13 +398,3 @@ def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
         post_quantum=event.post_quantum,
         static=event.certificate.static,
     )
-
-
-def _reason(link: Link, closed: ConnectionClosed) -> Reason:
-    if link.store_error is not None:
-        return Reason(Absence.STORE_FAILED, str(link.store_error))
-    if closed.code is ErrorCode.KEY_REVOKED and closed.by_peer and closed.clean:
-        return Reason(Absence.REFUSED_AS_REVOKED)
-    if closed.code is ErrorCode.LIMIT_EXCEEDED and not closed.by_peer:
-        return Reason(Absence.TOO_MANY_RESETS)
-    return Reason(Absence.LOST, closed.reason)

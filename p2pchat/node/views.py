@@ -179,6 +179,8 @@ class KeyNewsKind(StrEnum):
 
     REVOKED = "revoked"
     """Its owner has revoked it; it is refused from now on."""
+    RECOVERED = "recovered"
+    """Its owner has brought it back on another computer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import Certificate
 from p2pchat.session.delivery import Envelope, SessionState
+from p2pchat.session.greeting import NOTHING_ANNOUNCED, Announcement
 from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.messages import Message
 from p2pchat.session.negotiation import Suite
@@ -62,6 +63,7 @@ class PeerGreeted:
     name: str | None
     note: str | None
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ class Attach:
         note: With our first request; at most ``NOTE_MAX_CHARS``.
         session: The stored session with its unacknowledged envelopes, if there is one.
         ledger: Our account of the conversation (§8.6); only sent if ``accepted``.
+        announcement: Only sent if ``accepted``.
     """
 
     accepted: bool
@@ -205,6 +208,7 @@ class Attach:
     note: str = ""
     session: SessionState | None = None
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,7 @@ class Accept:
     name: str
     session: SessionState | None = None
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ session. A stranger and a blocked peer get the same empty one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -23,6 +23,7 @@ from p2pchat.sanitize import clean_line
 from p2pchat.session.codec import convert, decode_map, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.ledger import Head, LedgerSummary
+from p2pchat.session.messages import TimeMs
 
 _Index = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
 
@@ -47,6 +48,21 @@ class _Hello(msgspec.Struct, frozen=True):
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)] = ""
     session: _Summary | None = None
     ledger: _Ledger | None = None
+    recovered: TimeMs | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What the sender's identity has gone through and its contacts should know (§3.7).
+
+    Attributes:
+        recovered_at_ms: When it was brought back from its recovery kit, on another computer.
+    """
+
+    recovered_at_ms: int | None = None
+
+
+NOTHING_ANNOUNCED: Final = Announcement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +74,7 @@ class Greeting:
     note: str = ""
     session: SessionSummary | None = None
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
@@ -92,6 +109,8 @@ def encode_greeting(greeting: Greeting) -> bytes:
             "received": ledger.received.count,
             "received_digest": ledger.received.digest,
         }
+    if greeting.announcement.recovered_at_ms is not None:
+        fields["recovered"] = greeting.announcement.recovered_at_ms
     return encode_map(fields)
 
 
@@ -121,6 +140,7 @@ def decode_greeting(body: bytes) -> Greeting:
         clean_line(hello.note, NOTE_MAX_CHARS),
         session,
         ledger,
+        Announcement(hello.recovered) if hello.accepted else NOTHING_ANNOUNCED,
     )
 
 

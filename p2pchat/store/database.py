@@ -75,7 +75,13 @@ class Database:
             self._writer.close()
 
 
-def create_store(path: Path, key: Secret, database_id: bytes, identity: IdentityRecord) -> None:
+def create_store(
+    path: Path,
+    key: Secret,
+    database_id: bytes,
+    identity: IdentityRecord,
+    begin: Callable[[Transaction], None] = lambda _: None,
+) -> None:
     """Make the database with the profile's identity in it, durably, and close it.
 
     Args:
@@ -83,6 +89,7 @@ def create_store(path: Path, key: Secret, database_id: bytes, identity: Identity
         key: 32 bytes.
         database_id: 16 random bytes for the head of the file.
         identity: The profile's own.
+        begin: Writes what else is there from the first day, in the same transaction.
 
     Raises:
         StoreError: The file exists or cannot be written.
@@ -94,6 +101,7 @@ def create_store(path: Path, key: Secret, database_id: bytes, identity: Identity
             connection.execute("BEGIN IMMEDIATE")
             transaction = SqlTransaction(connection, SearchIndex(connection))
             transaction.put_identity(identity)
+            begin(transaction)
             connection.execute("COMMIT")
         finally:
             connection.close()

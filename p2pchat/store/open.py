@@ -8,9 +8,11 @@ could hold someone's identity is overwritten or deleted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import assert_never
+from typing import Final, assert_never
 
 from p2pchat.constants import KEY_LEN, NAME_MAX_BYTES
 from p2pchat.crypto import pwhash, x25519
@@ -24,15 +26,18 @@ from p2pchat.errors import (
     UsageError,
 )
 from p2pchat.identity.certificate import issue
-from p2pchat.identity.keys import generate_identity
+from p2pchat.identity.keys import generate_identity, identity_from_seed, key_id
 from p2pchat.sanitize import clean_line
 from p2pchat.store import keyfile
 from p2pchat.store.connection import DATABASE_ID_LEN, require_cipher
 from p2pchat.store.database import Database, create_store, open_store
 from p2pchat.store.keychain import Keychain, SystemKeychain
 from p2pchat.store.lock import ProfileLock
-from p2pchat.store.ports import IdentityRecord
+from p2pchat.store.ports import AuditEvent, AuditKind, IdentityRecord, Transaction
 from p2pchat.store.profile import Profile, guard_folder, make_folder
+
+RECOVERED_AT_KEY: Final = "identity.recovered_at_ms"
+"""Setting of a profile whose identity came from a recovery kit: when, wall clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,7 @@ def create_profile(
     rng: Rng,
     now_ms: int,
     memory_kib: int = pwhash.DEFAULT_MEMORY_KIB,
+    recovered: Secret | None = None,
 ) -> OpenProfile:
     """Make an identity and the profile that holds it, and leave it unlocked.
 
@@ -96,6 +102,8 @@ def create_profile(
         rng: For all keys, salts and nonces.
         now_ms: Wall clock; the static key's certificate begins here.
         memory_kib: Argon2id memory.
+        recovered: The 32-byte seed of an identity to bring back; a new one is made without. Its
+            static key is new in any case, of a later generation than every one before.
 
     Raises:
         UsageError: The name or the passphrase cannot be used.
@@ -114,14 +122,21 @@ def create_profile(
     lock = ProfileLock(profile.lock)
     try:
         _clear_way(profile)
-        signing = generate_identity(rng=rng)
+        begin: Callable[[Transaction], None] = _nothing
+        generation = 0
+        if recovered is None:
+            signing = generate_identity(rng=rng)
+        else:
+            signing = identity_from_seed(recovered)
+            generation = now_ms // 1000  # seconds: later than any that was counted up (§3.3)
+            begin = partial(_note_recovery, identity=signing.public, now_ms=now_ms)
         static = x25519.generate(rng=rng)
-        certificate = issue(signing.seed, static.public, generation=0, now_ms=now_ms)
+        certificate = issue(signing.seed, static.public, generation=generation, now_ms=now_ms)
         identity = IdentityRecord(name, signing.seed, static.private, certificate.encoded)
         database_key = Secret(rng(KEY_LEN))
         database_id = rng(DATABASE_ID_LEN)
         wrapped = _wrap(database_key, database_id, unlock, memory_kib=memory_kib, rng=rng)
-        create_store(profile.database, database_key, database_id, identity)
+        create_store(profile.database, database_key, database_id, identity, begin)
         keyfile.write(profile.key, wrapped)  # from here on it is a profile
         profile.unfinished.unlink(missing_ok=True)
         store, identity = open_store(profile.database, database_key, database_id)
@@ -203,6 +218,16 @@ def _lost_key_file(profile: Profile) -> DamagedStoreError:
         f"{profile.database} is there but its key file is not; restore {profile.key} from a "
         "backup, or choose another profile (nothing was changed)"
     )
+
+
+def _nothing(_: Transaction) -> None:
+    """Write nothing more."""
+
+
+def _note_recovery(tx: Transaction, *, identity: bytes, now_ms: int) -> None:
+    """Let the contacts be told that this is another computer (protocol.md §3.7)."""
+    tx.put_setting(RECOVERED_AT_KEY, str(now_ms))
+    tx.audit(AuditEvent(AuditKind.RECOVERED, now_ms, identity, key_id(identity)))
 
 
 def _require_name(name: str) -> None:

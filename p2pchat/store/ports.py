@@ -145,6 +145,8 @@ class AuditKind(StrEnum):
     KEY_REVOKED = "key_revoked"
     KEY_ERASED = "key_erased"
     RECOVERED = "recovered"
+    """An identity was brought back from its recovery kit: ours, or a contact's that says so."""
+    RECOVERY_KIT_MADE = "recovery_kit_made"
     UNLOCK_FAILED = "unlock_failed"
     UNLOCK_CHANGED = "unlock_changed"
     LOCKED = "locked"

@@ -7,6 +7,7 @@ know: after most news the contact list is asked for again, instead of being gues
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from types import MappingProxyType
 from typing import assert_never
 
@@ -37,7 +38,7 @@ from p2pchat.tui.state import (
     Tone,
     VerifyPanel,
 )
-from p2pchat.tui.words import KEY_NEWS
+from p2pchat.tui.words import KEY_NEWS, short_date
 
 Answer = (
     a.IdentityShown
@@ -209,11 +210,11 @@ def notified(state: AppState, action: News) -> Step:
             return _announced(state, handle, text, now_ms)
         case a.Announced(handle, text, now_ms):
             return _announced(state, handle, text, now_ms)
-        case a.KeyTold(handle, news, _, now_ms):
+        case a.KeyTold(handle, news, at_ms, now_ms):
             contact = state.contact(handle)
             if contact is None or news not in KEY_NEWS:
                 return state, ()
-            text = KEY_NEWS[news].format(name=contact.name)
+            text = KEY_NEWS[news].format(name=contact.name, date=short_date(at_ms, UTC))
             state, _ = _announced(state, handle, text, now_ms, Tone.WARNING)
             return state, (list_contacts(),)
         case a.NewsLost():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import stat
 from pathlib import Path
 
 import pytest
 
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.revocation import parse_revocation_text
-from tests.support.cli_world import Profile
+from tests.support.cli_world import Profile, plain_node
 
 
 @pytest.fixture
@@ -70,3 +72,74 @@ def test_what_is_no_certificate_is_a_usage_error(alice: Profile, given: str) -> 
     complaint = alice.run("key", "revoke", given, "--yes", code=2)
     assert "revocation" in complaint
     assert "revoked" not in alice.run("whoami")
+
+
+# --- recovery -------------------------------------------------------------------------------------
+
+
+def words_in(shown: str) -> str:
+    """The words alone, in order, as a person writes them down."""
+    cells = re.findall(r"(\d+)\. ([a-z]+)", shown)
+    assert [int(number) for number, _ in cells] == list(range(1, 25))
+    return " ".join(word for _, word in cells)
+
+
+def test_24_words_bring_the_identity_back(alice: Profile, tmp_path: Path) -> None:
+    (me,) = alice.json("whoami")
+    assert "terminal only" in alice.run("key", "recovery", code=2)
+    paper = tmp_path / "paper"
+    paper.write_text(words_in(alice.run("key", "recovery", "--yes")))
+    other = Profile(tmp_path, "other")
+    said = other.run("init", "--name", "Alice", "--words-file", str(paper))
+    assert f"brought back the identity of Alice in {other.path}" in said
+    (again,) = other.json("whoami")
+    assert again == me
+    assert other.run("key", "revoke", "--print") == alice.run("key", "revoke", "--print")
+
+
+def test_a_recovery_file_brings_identity_and_name_back(alice: Profile, tmp_path: Path) -> None:
+    (me,) = alice.json("whoami")
+    kit, key = tmp_path / "kit", tmp_path / "kit-passphrase"
+    key.write_text("of the kit alone\n")
+    options = ("--kit-passphrase-file", str(key))
+    alice.run("key", "recovery", "--file", str(kit), *options)
+    assert stat.S_IMODE(kit.stat().st_mode) == 0o600
+    assert "never overwritten" in alice.run("key", "recovery", "--file", str(kit), *options, code=2)
+    other = Profile(tmp_path, "other")
+    wrong = ("--kit-passphrase-file", str(other.passphrase_file))
+    assert "passphrase is wrong" in other.run("init", "--recovery-file", str(kit), *wrong, code=3)
+    assert not (other.path / "key").exists()
+    other.run("init", "--recovery-file", str(kit), *options)
+    assert other.json("whoami") == [me]
+
+
+def test_a_running_node_does_not_tell_the_words(alice: Profile) -> None:
+    with plain_node(alice, "--listen", "none"):
+        assert "end it first" in alice.run("key", "recovery", "--yes", code=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("init",),
+        ("init", "--name", "A", "--words-file", "no such file"),
+        ("init", "--name", "A", "--words-file", "w", "--recovery-file", "f"),
+        ("init", "--name", "A", "--kit-passphrase-file", "p"),
+        ("key", "recovery", "--kit-passphrase-file", "p"),
+        ("key", "recovery", "p2pchat-revocation:x"),
+        ("key", "revoke", "--file", "f"),
+    ],
+)
+def test_what_does_not_belong_together(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    nobody = Profile(tmp_path, "Nobody")
+    nobody.run(*arguments, code=2)
+    assert not (nobody.path / "key").exists()
+
+
+def test_mistaken_words_make_nothing(tmp_path: Path) -> None:
+    nobody = Profile(tmp_path, "Nobody")
+    paper = tmp_path / "paper"
+    paper.write_text("abandon " * 24)
+    complaint = nobody.run("init", "--name", "A", "--words-file", str(paper), code=2)
+    assert "do not belong together" in complaint
+    assert not (nobody.path / "key").exists()

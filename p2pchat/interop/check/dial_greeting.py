@@ -86,6 +86,7 @@ async def fields_out_of_bounds(kit: Dialling) -> None:
         _map(name=b"kit"),
         _map(name="n" * 65),
         _map(note="n" * 281),
+        _map(recovered=-1),
         _map(session={**_SESSION, "id": bytes(15)}),
         _map(session={**_SESSION, "sent": True}),
         _map(session={**_SESSION, "sent": 1.0}),

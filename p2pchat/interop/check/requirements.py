@@ -31,6 +31,8 @@ ELSEWHERE: Final[dict[str, str]] = {
     "R-3.7.3": "a peer need not know notices",
     "R-3.7.4": "a peer need not know notices",
     "R-3.7.5": "takes a peer whose own key is revoked",
+    "R-3.7.6": "takes an identity that was brought back",
+    "R-3.7.7": "a recommendation",
     "R-4.3.5": _SCREEN,
     "R-5.1.3": "no longer message fits a frame",
     "R-5.1.5": "no connection sends 2^64 frames",

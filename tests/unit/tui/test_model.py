@@ -300,6 +300,9 @@ def test_news_of_a_key_is_said_in_the_chat_once_and_only_if_known() -> None:
         "· Bob has revoked this key. Nothing is sent to it or taken from it any more."
     ]
     assert calls(effects, "contact.list")
+    state, _ = run(chatting(), a.KeyTold("Bob", "recovered", NOW, NOW))
+    assert "Bob has moved to another computer" in texts(state, "Bob")[0]
+    assert "2026-11-23" in texts(state, "Bob")[0]
     for action in (a.KeyTold("Bob", "of later", 7, NOW), a.KeyTold("Nobody", "revoked", 7, NOW)):
         assert run(state, action) == (state, [])
 
