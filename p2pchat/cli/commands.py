@@ -106,6 +106,7 @@ def _interop_problem(args: Any) -> str:
 
 _KEY_OPTIONS = {
     "revoke": ("certificate", "print", "yes"),
+    "replace": ("yes",),
     "recovery": ("file", "kit_passphrase_file", "yes"),
 }
 """What belongs to which action of ``key``."""
@@ -240,6 +241,7 @@ COMMANDS: Final = (
         Argument(
             "action",
             "revoke: end your identity for good, or what a certificate names, and tell everybody; "
+            "replace: make a new identity in this profile, announced to your contacts; "
             "recovery: show 24 words, or write a file, that bring your identity back",
             metavar="ACTION",
             choices=tuple(_KEY_OPTIONS),
@@ -255,7 +257,7 @@ COMMANDS: Final = (
         _KIT_PASSPHRASE,
         Argument(
             "--yes",
-            "revoke: do not ask; recovery: print the words although this is no terminal",
+            "revoke, replace: do not ask; recovery: print the words although this is no terminal",
             action="store_true",
         ),
         problem=_key_problem,

@@ -129,6 +129,12 @@ def _remarks(contact: Mapping[str, Any]) -> list[str]:
             return [f"{name} asks to talk to you{said}", *_choose(name, "accept", "block")]
         case "changed":
             offered = (contact["offered_peer_id"] or "")[:_PEER_ID_SHOWN_CHARS]
+            if contact["announced"]:
+                warning = (
+                    f"{name} has announced a new key, {offered}…, signed with the old one as well: "
+                    "either a new identity, or a thief of the old key; ask over another channel"
+                )
+                return [warning, *_choose(name, "accept", "keep", "block")]
             warning = (
                 f"another key, {offered}…, answered in the place of {name}: either a new "
                 "computer, or someone in between; ask over another channel"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from p2pchat.cli.opening import is_ours, with_client
+from p2pchat.cli.opening import is_ours, open_alone, with_client
 from p2pchat.cli.output import name_of
 from p2pchat.constants import LINK_MAX_CHARS
 from p2pchat.errors import UsageError
@@ -32,7 +34,10 @@ def _revoke(args: Namespace) -> int:
     if args.certificate is not None:
         params["certificate"] = _read_certificate(args.certificate)
     if not args.yes:
-        _confirm()
+        _confirm(
+            "A revocation is final: the key can never be used again, by anybody.",
+            "nothing was revoked",
+        )
 
     async def work(client: Client) -> tuple[dict[str, Any], bool]:
         return await client.call("key.revoke", params), is_ours(client)
@@ -75,21 +80,52 @@ def _read_certificate(given: str) -> str:
     return text
 
 
-def _confirm() -> None:
+def _confirm(what: str, otherwise: str) -> None:
     """Have the person say that it is meant.
 
     Raises:
         UsageError: It is not, or there is nobody to ask.
     """
     if sys.stdin is None or not sys.stdin.isatty():
-        raise UsageError("a revocation is final; say --yes to go on without being asked")
-    print("A revocation is final: the key can never be used again, by anybody.")
+        raise UsageError("this cannot be undone; say --yes to go on without being asked")
+    print(what)
     try:
         answer = input("Type yes to go on: ")
     except EOFError:
         answer = ""
     if answer.strip().lower() != "yes":
-        raise UsageError("nothing was revoked")
+        raise UsageError(otherwise)
+
+
+def _replace(args: Namespace) -> int:
+    # Late: store and libraries; this profile is opened here, whatever else runs.
+    from p2pchat.crypto.secret import system_rng
+    from p2pchat.identity.keys import peer_id
+    from p2pchat.identity.revocation import encode_revocation_text, revoke
+    from p2pchat.store.replacing import replace_identity
+
+    if not args.yes:
+        _confirm(
+            "Your identity gets a new key. The old one is deleted; each contact has to decide "
+            "about the new one, and all safety numbers are to be compared again.",
+            "nothing was replaced",
+        )
+    now_ms = time.time_ns() // 1_000_000
+    with open_alone(args) as profile:
+        certificate = encode_revocation_text(revoke(profile.identity.signing_seed))
+
+        async def write() -> bytes:
+            _, new = await profile.store.write(
+                lambda tx: replace_identity(tx, rng=system_rng, now_ms=now_ms)
+            )
+            return new
+
+        new = asyncio.run(write())
+    print(f"your new peer id: {peer_id(new)}")
+    print("contacts are told when they are next met: p2pchat node")
+    print("if the old key may be in other hands, revoke it as well:")
+    print(f"p2pchat key revoke {certificate}")
+    return 0
 
 
 def _recovery(args: Namespace) -> int:
@@ -100,5 +136,6 @@ def _recovery(args: Namespace) -> int:
 
 _ACTIONS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "revoke": _revoke,
+    "replace": _replace,
     "recovery": _recovery,
 }

@@ -15,15 +15,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Final
 
-from p2pchat.cli.opening import profile_path
-from p2pchat.cli.unlock import read_passphrase, unlock_for
+from p2pchat.cli.opening import open_alone
+from p2pchat.cli.unlock import read_passphrase
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret, system_rng
-from p2pchat.errors import LockedError, ProfileInUseError, StoreError, UsageError
+from p2pchat.errors import LockedError, StoreError, UsageError
 from p2pchat.identity.keys import key_id
-from p2pchat.rpc.opening import is_served
 from p2pchat.store import recovery
-from p2pchat.store.open import OpenProfile, open_profile
+from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import AuditEvent, AuditKind
 from p2pchat.store.recovery import Kit
 
@@ -40,21 +39,12 @@ def make(args: Namespace) -> int:
             "the words are your identity and are shown in a terminal only; --yes prints them "
             "anyway, --file FILE writes an encrypted file"
         )
-    path = profile_path(args)
-    if is_served(path):
-        raise ProfileInUseError(
-            "a p2pchat runs with this profile; end it first: recovery words are never told to "
-            "other programs"
-        )
-    profile = open_profile(path, unlock=unlock_for(path, args.passphrase_file))
-    try:
+    with open_alone(args) as profile:
         kit = Kit(profile.identity.signing_seed, profile.identity.name)
         if args.file:
             passphrase = _new_passphrase(args.kit_passphrase_file)
             _write(Path(args.file), recovery.seal(kit, passphrase, rng=system_rng))
         _note(profile, "file" if args.file else "words")
-    finally:
-        profile.close()
     if args.file:
         print(f"wrote the recovery kit to {args.file}; keep it away from this computer")
     else:

@@ -37,22 +37,40 @@ class Pin:
         trust: The person's decision.
         offered: The 32-byte key that appeared instead, while ``trust`` is ``CHANGED``.
         revoked_at_ms: When we learnt that the owner has revoked the pinned key, which is final.
+        announced: The offered key was announced, signed with the pinned key as well.
     """
 
     identity: bytes
     trust: Trust
     offered: bytes | None = None
     revoked_at_ms: int | None = None
+    announced: bool = False
 
 
 def on_wrong_identity(pin: Pin, presented: bytes) -> Pin:
     """Record that ``presented`` answered where the pinned identity was expected (R-3.6.3).
 
-    A blocked contact and a request stay as they are: there is no conversation to protect.
+    A blocked contact and a request stay as they are: there is no conversation to protect. A key
+    that was announced stays on offer: an address proves less than the pinned key's signature.
     """
-    if presented == pin.identity or pin.trust in (Trust.BLOCKED, Trust.REQUEST):
+    if presented == pin.identity or pin.trust in (Trust.BLOCKED, Trust.REQUEST) or pin.announced:
         return pin
     return replace(pin, trust=Trust.CHANGED, offered=presented)
+
+
+def on_announced(pin: Pin, successor: bytes) -> Pin:
+    """Record that the pinned key has signed for ``successor`` in its place (R-3.7.10).
+
+    The person decides, as about any other key: whoever stole the pinned one can sign as well. The
+    first announcement stands until then; a revoked key announces nothing any more.
+    """
+    if (
+        pin.trust in (Trust.BLOCKED, Trust.REQUEST)
+        or pin.announced
+        or pin.revoked_at_ms is not None
+    ):
+        return pin
+    return replace(pin, trust=Trust.CHANGED, offered=successor, announced=True)
 
 
 def on_accept(pin: Pin) -> Pin:
@@ -111,7 +129,7 @@ def on_verified(pin: Pin) -> Pin:
 
 def on_block(pin: Pin) -> Pin:
     """The person blocks the contact."""
-    return replace(pin, trust=Trust.BLOCKED, offered=None)
+    return replace(pin, trust=Trust.BLOCKED, offered=None, announced=False)
 
 
 def on_revoked(pin: Pin, at_ms: int) -> Pin:

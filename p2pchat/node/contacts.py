@@ -88,6 +88,7 @@ class ContactDesk:
         if peer.identity != before.identity:
             if peer.link is not None:
                 peer.link.close(ErrorCode.NORMAL, "the contact's key was replaced")
+            self._reception.turn_away_stranger(peer.identity)
         elif before.trust in (Trust.REQUEST, Trust.BLOCKED):
             _greet_anew(peer)
         self.seek(peer)

@@ -92,7 +92,7 @@ class Node:
         )
         self._book = PeerBook(self._env)
         self._revocations = RevocationDesk(self._env, self._book)
-        self._announcements = Announcements(self._env)
+        self._announcements = Announcements(self._env, self._book)
         self._reception = Reception(self._env, self._book, self._revocations, self._announcements)
         self._dialer = Dialer(self._env, self._book, self._reception)
         self._desk = ContactDesk(self._env, self._book, self._reception, self._dialer)

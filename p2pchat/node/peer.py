@@ -200,6 +200,7 @@ class Peer:
             else None,
             verified_at_ms=record.verified_at_ms,
             revoked_at_ms=record.pin.revoked_at_ms,
+            announced=record.pin.announced,
         )
 
     def show(self) -> None:

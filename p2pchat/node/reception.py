@@ -234,7 +234,8 @@ class Reception:
         name = self._env.credentials.name
         if not accepted:
             return Attach(False, name)
-        return Attach(True, name, peer.note, session, ledger, self._announcements.ours)
+        told = self._announcements.to(record)
+        return Attach(True, name, peer.note, session, ledger, told)
 
     async def _load(
         self, peer: Peer, event: PeerAuthenticated | None = None
@@ -283,9 +284,9 @@ class Reception:
 
     async def accept_waiting(self, link: Link) -> Accept:
         """Return the command for a peer that the person has accepted meanwhile."""
-        _, session, ledger = await self._load(link.require_peer())
-        name = self._env.credentials.name
-        return Accept(name, session, ledger, self._announcements.ours)
+        record, session, ledger = await self._load(link.require_peer())
+        told = self._announcements.to(record)
+        return Accept(self._env.credentials.name, session, ledger, told)
 
     # --- LinkOwner: what happens on a link ----------------------------------------------------
 
@@ -308,6 +309,9 @@ class Reception:
         if identity is None or self._strangers.get(identity) is not link or not event.accepted:
             return
         if self._env.revocations.own is not None:
+            return
+        succession = event.announcement.succession
+        if succession is not None and await self._announcements.takes_over(succession):
             return
         record = ContactRecord(
             contact_id=0,

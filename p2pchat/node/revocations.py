@@ -154,7 +154,8 @@ class RevocationDesk:
     async def _take(self, revocation: Revocation, *, source: str) -> None:
         """Put a verified revocation into effect: stored, then refused; harmless when known."""
         env, identity = self._env, revocation.identity
-        if env.revocations.refuses(identity):
+        kept = env.revocations.certificate(identity)
+        if kept is not None and kept.revoked_at_ms is not None:
             return
         at_ms, own = env.clock.wall_ms(), env.credentials.identity
 

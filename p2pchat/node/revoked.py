@@ -19,10 +19,12 @@ class Revocations:
 
     def __init__(self) -> None:
         self.own: RevocationRecord | None = None
+        self._identity = b""
         self._records: dict[bytes, RevocationRecord] = {}
 
     def put(self, record: RevocationRecord, *, identity: bytes) -> None:
         """Take a stored record; ``identity`` is our current one."""
+        self._identity = identity
         self._records[record.identity] = record
         if record.identity == identity and record.revoked_at_ms is not None:
             self.own = record
@@ -32,9 +34,15 @@ class Revocations:
         return self._records.get(identity)
 
     def refuses(self, identity: bytes) -> bool:
-        """Tell whether no connection with this identity may be had any more."""
+        """Tell whether no connection with this identity may be had any more.
+
+        That goes for our own former ones, too: their seeds are deleted, so it is not us.
+        """
         record = self._records.get(identity)
-        return record is not None and record.revoked_at_ms is not None
+        if record is None:
+            return False
+        former = record.ours and identity != self._identity
+        return former or record.revoked_at_ms is not None
 
     @property
     def published(self) -> list[RevocationRecord]:

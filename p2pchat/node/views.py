@@ -72,6 +72,7 @@ class ContactView:
         offered_peer_id: While ``trust`` is ``changed``: the identity that appeared instead.
         verified_at_ms: When the safety number was compared, or None.
         revoked_at_ms: When we learnt that the pinned identity is revoked, or None.
+        announced: The identity that appeared instead was announced, signed with the pinned one.
     """
 
     contact: str
@@ -87,6 +88,7 @@ class ContactView:
     offered_peer_id: str | None
     verified_at_ms: int | None
     revoked_at_ms: int | None = None
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,8 @@ class KeyNewsKind(StrEnum):
     """Its owner has revoked it; it is refused from now on."""
     RECOVERED = "recovered"
     """Its owner has brought it back on another computer."""
+    ANNOUNCED = "announced"
+    """Another key was announced in its place, signed with it as well; the person decides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,6 +298,7 @@ def _contact(view: ContactView) -> dict[str, Any]:
         "verified_at_ms": view.verified_at_ms,
         "revoked": view.revoked_at_ms is not None,
         "revoked_at_ms": view.revoked_at_ms,
+        "announced": view.announced,
     }
 
 

@@ -92,9 +92,16 @@ class Conversation:
         self._greet(greeting, command.session)
 
     def on_hello(self, greeting: Greeting) -> PeerGreeted:
-        """Take the peer's HELLO; a second one may only turn refusal into acceptance (R-8.3.4)."""
+        """Take the peer's HELLO; a second one may only turn refusal into acceptance (R-8.3.4).
+
+        Raises:
+            ProtocolError: It changes nothing, or announces another identity than its own (R-3.7.9).
+        """
         if self._greeted is not None and (self._greeted.accepted or not greeting.accepted):
             raise ProtocolError("a second HELLO that changes nothing came")
+        succession = greeting.announcement.succession
+        if succession is not None and succession.new != self._peer.certificate.identity:
+            raise ProtocolError("the succession is to another identity")
         self._greeted = greeting
         return PeerGreeted(
             greeting.accepted,

@@ -135,6 +135,23 @@ class RevocationRecord:
     ours: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SuccessionRecord:
+    """The announcement that one identity takes the place of another; ours, or a contact's.
+
+    Attributes:
+        old: 32-byte identity that hands over.
+        new: 32-byte identity that takes over.
+        statement: As signed by both, verified (``identity.succession``).
+        seen_at_ms: When it was made or first seen here, wall clock.
+    """
+
+    old: bytes
+    new: bytes
+    statement: bytes
+    seen_at_ms: int
+
+
 class AuditKind(StrEnum):
     """What an audit record tells; values are stored and exported, so none ever changes."""
 
@@ -369,6 +386,12 @@ class Transaction(Protocol):
 
     def put_revocation(self, revocation: RevocationRecord) -> None:
         """Write or replace the certificate for its identity; once in effect it stays so."""
+
+    def succession_to(self, new: bytes) -> SuccessionRecord | None:
+        """Return the announcement of an identity that has taken another's place."""
+
+    def put_succession(self, succession: SuccessionRecord) -> None:
+        """Keep an announcement; a contact on offer of its ``new`` then shows as announced."""
 
     def get_setting(self, key: str) -> str | None:
         """Return a small named value."""

@@ -13,7 +13,8 @@ Notes on the layout:
   reads no overflow page.
 - ``audit_record`` has no column that its record does not have too: what is not under the hash
   could be changed unnoticed.
-- ``revocation`` is about identities, not contacts: it outlives a contact that is removed.
+- ``revocation`` and ``succession`` are about identities, not contacts: they outlive a contact
+  that is removed.
 - ``message_index`` holds no text. ``search_state.indexed_to`` says how far it reaches.
 """
 

@@ -1,6 +1,6 @@
-"""Statements about identities, as rows: revocations in force, and our own kept for the day.
+"""Statements about identities, as rows: revocations, in force or kept for the day; successions.
 
-A revocation is a fact about an identity: it has no contact, and stays when a contact is removed.
+They are facts about identities: they have no contact, and stay when a contact is removed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.revocation import revoke
-from p2pchat.store.ports import RevocationRecord
+from p2pchat.store.ports import RevocationRecord, SuccessionRecord
 from p2pchat.store.rows import Row
 
 TABLES: Final = """
@@ -19,6 +19,12 @@ CREATE TABLE revocation (
     statement BLOB NOT NULL,
     revoked_at_ms INTEGER,
     ours INTEGER NOT NULL CHECK (ours IN (0, 1))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE succession (
+    new BLOB PRIMARY KEY CHECK (length(new) = 32),
+    old BLOB NOT NULL CHECK (length(old) = 32),
+    statement BLOB NOT NULL,
+    seen_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -55,4 +61,22 @@ def put_revocation(execute: Execute, revocation: RevocationRecord) -> None:
             revocation.revoked_at_ms,
             int(revocation.ours),
         ),
+    )
+
+
+def succession_to(execute: Execute, new: bytes) -> SuccessionRecord | None:
+    """Return the announcement of an identity that has taken another's place."""
+    for row in execute(
+        "SELECT old, new, statement, seen_at_ms FROM succession WHERE new = ?", (new,)
+    ):
+        return SuccessionRecord(*row)
+    return None
+
+
+def put_succession(execute: Execute, succession: SuccessionRecord) -> None:
+    """Keep an announcement; of those of one new identity, the first."""
+    execute(
+        "INSERT INTO succession (old, new, statement, seen_at_ms) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (new) DO NOTHING",
+        (succession.old, succession.new, succession.statement, succession.seen_at_ms),
     )

@@ -30,6 +30,7 @@ from p2pchat.store.ports import (
     MessageRecord,
     RevocationRecord,
     SessionRecord,
+    SuccessionRecord,
 )
 from p2pchat.store.rows import CONTACT_QUERY, MESSAGE_QUERY, Row, contact_from, message_from
 from p2pchat.store.search import SearchIndex
@@ -97,6 +98,14 @@ class SqlTransaction:
     def put_revocation(self, revocation: RevocationRecord) -> None:
         """See ``ports.Transaction``."""
         statements.put_revocation(self._execute, revocation)
+
+    def succession_to(self, new: bytes) -> SuccessionRecord | None:
+        """See ``ports.Transaction``."""
+        return statements.succession_to(self._execute, new)
+
+    def put_succession(self, succession: SuccessionRecord) -> None:
+        """See ``ports.Transaction``."""
+        statements.put_succession(self._execute, succession)
 
     def get_setting(self, key: str) -> str | None:
         """See ``ports.Transaction``."""

@@ -58,6 +58,7 @@ class Contact:
     offered_peer_id: str = ""
     verified_at_ms: int | None = None
     revoked_at_ms: int | None = None
+    announced: bool = False
 
     @property
     def is_revoked(self) -> bool:

@@ -141,6 +141,22 @@ def banner(state: AppState, cells: int) -> list[Line]:
     return lines
 
 
+def _appeared(who: str) -> str:
+    return (
+        f"Another key answered at {who}'s address. Either {who} has a new device or profile, or "
+        f"somebody stands between you. Ask {who} by phone or in person. Nothing is sent until "
+        "you decide:"
+    )
+
+
+def _announced(who: str) -> str:
+    return (
+        f"{who} has announced a new key, signed with the old one as well: {who} has made a new "
+        f"identity, or whoever has stolen the old key did. Ask {who} by phone or in person. "
+        "Nothing is sent until you decide:"
+    )
+
+
 def _revoked(contact: Contact, cells: int) -> list[Line]:
     who = contact.name
     what = (
@@ -161,18 +177,22 @@ def _changed(contact: Contact, queued: int, cells: int) -> list[Line]:
     if queued:
         waiting = "1 queued message goes" if queued == 1 else f"{queued} queued messages go"
         accepting = f"take the new key, then /verify; {waiting} to it"
-    what = (
-        f"Another key answered at {who}'s address. Either {who} has a new device or profile, or "
-        f"somebody stands between you. Ask {who} by phone or in person. Nothing is sent until "
-        "you decide:"
+    what = _announced(who) if contact.announced else _appeared(who)
+    title = (
+        f"⚠ {who} HAS ANNOUNCED A NEW KEY"
+        if contact.announced
+        else (f"⚠ THE KEY OF {who} HAS CHANGED")
     )
+    keeping = ("/keep", "keep the old key, refuse the new one")
+    if contact.is_revoked:
+        keeping = ("/remove", "the old key is revoked: give the contact up")
     return [
-        rule(cells, f"⚠ THE KEY OF {who} HAS CHANGED", "class:warning", "class:changed"),
+        rule(cells, title, "class:warning", "class:changed"),
         *paragraph(what, cells - 1, "class:warning", " "),
         *_choices(
             cells,
             ("/accept", accepting),
-            ("/keep", "keep the old key, refuse the new one"),
+            keeping,
             ("/verify", "show the safety number of the old key"),
             ("/block", f"have nothing more to do with {who}"),
         ),

@@ -37,6 +37,7 @@ class _Contact(msgspec.Struct):
     offered_peer_id: str | None = None
     verified_at_ms: int | None = None
     revoked_at_ms: int | None = None
+    announced: bool = False
 
 
 class _Message(msgspec.Struct):
@@ -215,6 +216,7 @@ def _contact(wire: _Contact) -> Contact:
         offered_peer_id=_line(wire.offered_peer_id or "", _ID_MAX_CHARS),
         verified_at_ms=wire.verified_at_ms,
         revoked_at_ms=wire.revoked_at_ms,
+        announced=wire.announced,
     )
 
 

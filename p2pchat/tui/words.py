@@ -37,6 +37,7 @@ REVOKED: Final = ("class:changed", "⊘", "KEY REVOKED", "by its owner: refused 
 """In the place of the trust in a key that its owner has revoked; as in ``TRUST``."""
 KEY_NEWS: Final[dict[str, str]] = {
     "revoked": "{name} has revoked this key. Nothing is sent to it or taken from it any more.",
+    "announced": "{name} has announced a new key, signed with the old one as well.",
     "recovered": "{name} has moved to another computer with their recovery kit, on {date}. The key "
     "is the same. If {name} knows nothing of it, the kit is in other hands: ask.",
 }

@@ -74,6 +74,31 @@ def test_what_is_no_certificate_is_a_usage_error(alice: Profile, given: str) -> 
     assert "revoked" not in alice.run("whoami")
 
 
+# --- replacing ------------------------------------------------------------------------------------
+
+
+def test_another_identity_in_the_same_profile(alice: Profile, bob: Profile) -> None:
+    """R-3.7.9: contacts stay, the old key's revocation is handed over, nothing runs meanwhile."""
+    alice.run("add", bob.link())
+    (before,) = alice.json("whoami")
+    old_certificate = alice.run("key", "revoke", "--print").strip()
+    assert "--yes" in alice.run("key", "replace", code=2)
+    with plain_node(alice, "--listen", "none"):
+        assert "end it first" in alice.run("key", "replace", "--yes", code=1)
+    assert alice.json("whoami") == [before]
+    said = alice.run("key", "replace", "--yes")
+    (after,) = alice.json("whoami")
+    assert after["peer_id"] in said
+    assert after["peer_id"] != before["peer_id"]
+    assert [contact["contact"] for contact in alice.json("contacts")] == ["Bob"]
+    assert f"p2pchat key revoke {old_certificate}" in said
+    assert alice.run("key", "revoke", "--print").strip() != old_certificate
+    revoked = alice.run("key", "revoke", old_certificate, "--yes")
+    assert revoked.startswith(f"your key is revoked: {before['peer_id']}")
+    assert "revoked" not in alice.run("whoami")
+    alice.run("send", "Bob", "with the new key")
+
+
 # --- recovery -------------------------------------------------------------------------------------
 
 

@@ -117,7 +117,7 @@ async def test_contacts_from_strangers_to_verified(pair: Pair) -> None:
     assert set(contact) == {
         *("contact", "name", "peer_id", "trust", "online", "pq"),
         *("unread", "note", "addresses", "offline_reason", "offered_peer_id", "verified_at_ms"),
-        *("revoked", "revoked_at_ms"),
+        *("revoked", "revoked_at_ms", "announced"),
     }
     assert contact["trust"] == "request"
     assert await code_of(pair.bob, "message.send", contact="alice", text="hello") == -32004

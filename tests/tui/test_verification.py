@@ -97,6 +97,25 @@ async def test_a_revoked_key_is_said_and_refused() -> None:
         assert data.asked("message.send") == []
 
 
+async def test_an_announced_key_has_words_of_its_own() -> None:
+    """R-3.7.10"""
+    data = DataSet([contact("Bob", "changed", announced=True)])
+    async with terminal(data) as app:
+        await app.shows(
+            "⚠ KEY CHANGED",
+            "⚠ Bob HAS ANNOUNCED A NEW KEY",
+            "signed with the old one as well",
+            "/accept",
+            "/keep",
+        )
+        app.press("a secret\r")
+        await app.shows("✗ Not sent: Bob's key has changed.")
+        data.contacts[0].update(revoked_at_ms=7)
+        data.stream.put("contact.state", contact="Bob", online=False, trust="changed", pq=False)
+        await app.shows("/remove", "the old key is revoked")
+        await app.lacks("/keep")
+
+
 async def test_our_own_revoked_key_is_said() -> None:
     """R-3.7.5"""
     data = DataSet([contact("Bob")])

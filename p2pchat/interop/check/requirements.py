@@ -33,6 +33,8 @@ ELSEWHERE: Final[dict[str, str]] = {
     "R-3.7.5": "takes a peer whose own key is revoked",
     "R-3.7.6": "takes an identity that was brought back",
     "R-3.7.7": "a recommendation",
+    "R-3.7.8": f"{_VECTORS}: identity.json",
+    "R-3.7.10": _SCREEN,
     "R-4.3.5": _SCREEN,
     "R-5.1.3": "no longer message fits a frame",
     "R-5.1.5": "no connection sends 2^64 frames",

@@ -145,6 +145,7 @@ def _bad_greetings() -> list[dict[str, str]]:
         HELLO_with_a_note_of_281_characters=hello(note="n" * 281),
         HELLO_recovered_before_1970=hello(recovered=-1),
         HELLO_recovered_at_no_number=hello(recovered="yesterday"),
+        HELLO_with_a_succession_of_200_bytes=hello(succession=bytes(200)),
         HELLO_with_an_unknown_mandatory_field=hello(**{"!later": 1}),
         HELLO_with_a_mandatory_field_in_its_session=hello(session={**_SESSION, "!later": 1}),
         HELLO_with_a_session_id_of_15_bytes=hello(session={**_SESSION, "id": bytes(15)}),

@@ -14,6 +14,7 @@ from p2pchat.identity.revocation import (
     revoke,
 )
 from p2pchat.identity.safety_number import compare, safety_number
+from p2pchat.identity.succession import parse_succession, succeed
 from p2pchat.interop.forging import DAY_MS, GROUP_ORDER, NEUTRAL, certificate
 from p2pchat.interop.personas import Persona, persona
 from p2pchat.interop.vectors.form import MALFORMED, VectorFile, flipped, from_hex, refused
@@ -44,7 +45,7 @@ def files() -> list[VectorFile]:
                 *_certificates(),
                 *_links(),
                 _number(),
-                _revocation(),
+                *_statements(),
             ],
             [
                 *_bad_ids(),
@@ -52,6 +53,7 @@ def files() -> list[VectorFile]:
                 *_bad_links(),
                 *_bad_numbers(),
                 *_bad_revocations(),
+                *_bad_successions(),
             ],
             {
                 "peer id": parse_peer_id,
@@ -60,6 +62,7 @@ def files() -> list[VectorFile]:
                 "comparison": _compare,
                 "revocation": from_hex(parse_revocation),
                 "revocation text": parse_revocation_text,
+                "succession": from_hex(parse_succession),
             },
         )
     ]
@@ -140,17 +143,32 @@ def _number() -> dict[str, Any]:
     }
 
 
-def _revocation() -> dict[str, Any]:
+def _statements() -> list[dict[str, Any]]:
     own = revoke(alice().identity.seed)
     text = encode_revocation_text(own)
     parse_revocation_text(text)
-    return {
+    revocation = {
         "name": "revocation of alice",
         "identity_seed": alice().identity.seed.reveal().hex(),
         "identity": own.identity.hex(),
         "revocation": own.encoded.hex(),
         "text": text,
     }
+    next_ = persona("alice, anew", SEED)
+    succession = succeed(alice().identity.seed, next_.identity.seed, now_ms=NOW_MS)
+    parse_succession(succession.encoded)
+    return [
+        revocation,
+        {
+            "name": "succession of alice",
+            "old_seed": alice().identity.seed.reveal().hex(),
+            "new_seed": next_.identity.seed.reveal().hex(),
+            "old": succession.old.hex(),
+            "new": succession.new.hex(),
+            "at_ms": NOW_MS,
+            "succession": succession.encoded.hex(),
+        },
+    ]
 
 
 def _bad_ids() -> list[dict[str, str]]:
@@ -251,6 +269,24 @@ def _bad_revocations() -> list[dict[str, str]]:
             revocation_text_with_padding=text + "=",
         ),
     ]
+
+
+def _bad_successions() -> list[dict[str, str]]:
+    old, new = alice().identity.seed, persona("alice, anew", SEED).identity.seed
+    good = succeed(old, new, now_ms=NOW_MS).encoded
+    return refused(
+        "succession",
+        MALFORMED,
+        succession_of_200_bytes=good[:-1],
+        succession_of_202_bytes=good + b"\x00",
+        succession_of_format_2=b"\x02" + good[1:],
+        succession_with_a_changed_time=flipped(good, 72),
+        succession_with_a_changed_signature_of_the_old_key=flipped(good, 136),
+        succession_with_a_changed_signature_of_the_new_key=flipped(good, 200),
+        succession_with_its_signatures_exchanged=good[:73] + good[137:] + good[73:137],
+        succession_of_a_key_by_itself=succeed(old, old, now_ms=NOW_MS).encoded,
+        succession_to_somebody_who_has_not_signed=good[:33] + bob().identity.public + good[65:],
+    )
 
 
 def _compare(pasted: str) -> None:

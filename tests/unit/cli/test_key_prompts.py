@@ -51,4 +51,4 @@ def test_only_yes_revokes(answer: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_yes_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend_a_terminal(monkeypatch)
     monkeypatch.setattr("builtins.input", lambda _: " Yes ")
-    key_commands._confirm()
+    key_commands._confirm("Really?", "no")

@@ -74,6 +74,8 @@ def test_without_a_command_it_is_the_app() -> None:
         ["completion", "powershell"],
         ["demo", "--profile", "work"],
         ["key"],
+        ["key", "replace", "p2pchat-revocation:x"],
+        ["key", "replace", "--print"],
         ["key", "revoke", "--print", "--yes"],
         ["key", "revoke", "--print", "p2pchat-revocation:x"],
         # Later issues bring these; a stub would be worse than nothing.

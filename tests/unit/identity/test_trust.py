@@ -12,6 +12,7 @@ from p2pchat.identity.trust import (
     Trust,
     may_converse,
     on_accept,
+    on_announced,
     on_block,
     on_keep,
     on_revoked,
@@ -114,6 +115,26 @@ def test_a_comparison_survives_a_key_that_was_dismissed() -> None:
     changed = on_wrong_identity(VERIFIED, OFFERED)
     assert on_keep(changed, was_verified=True) == VERIFIED
     assert on_keep(changed, was_verified=False) == UNVERIFIED
+
+
+@pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.trust.value)
+def test_an_announced_key_is_offered_and_stays_on_offer(pin: Pin) -> None:
+    """R-3.7.10: above a key that merely appeared; below the person, and below a revocation."""
+    announced = on_announced(pin, OTHER)
+    if pin.trust in (Trust.REQUEST, Trust.BLOCKED):
+        assert announced == pin
+        return
+    assert announced == Pin(PINNED, Trust.CHANGED, OTHER, announced=True)
+    for presented in (OFFERED, OTHER, PINNED):
+        assert on_wrong_identity(announced, presented) == announced
+        assert on_announced(announced, presented) == announced
+    with pytest.raises(TrustError, match="changed"):
+        require_sendable(announced)
+    assert on_accept(announced) == Pin(OTHER, Trust.UNVERIFIED)
+    assert on_keep(announced) == UNVERIFIED
+    assert on_block(announced) == BLOCKED
+    assert on_announced(on_revoked(pin, 7), OTHER) == on_revoked(pin, 7)
+    assert on_accept(on_revoked(announced, 7)) == Pin(OTHER, Trust.UNVERIFIED)
 
 
 @pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.trust.value)

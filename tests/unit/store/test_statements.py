@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
+from p2pchat.identity.certificate import parse_and_verify
 from p2pchat.identity.revocation import revoke
+from p2pchat.identity.succession import parse_succession, succeed
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.store import schema
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import Database, open_store
-from p2pchat.store.ports import RevocationRecord, Transaction
-from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, contact, new_store, reopen
+from p2pchat.store.ports import ContactRecord, RevocationRecord, SuccessionRecord, Transaction
+from p2pchat.store.replacing import replace_identity
+from tests.support.net_random import seeded_rng
+from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, contact, incoming, new_store, reopen
 
 OWN = revoke(IDENTITY.signing_seed)
 SEALED = RevocationRecord(OWN.identity, OWN.encoded, None, ours=True)
@@ -94,3 +99,74 @@ async def test_a_contact_shows_it_and_removing_the_contact_does_not_forget_it(
         return shown
 
     assert await store.write(work) == [None, 7, 7, None, 7]
+
+
+async def test_an_announcement_shows_while_its_new_key_is_on_offer(store: Database) -> None:
+    """R-3.7.10."""
+    said = succeed(Secret(b"o" * 32), Secret(b"n" * 32), now_ms=5)
+    record = SuccessionRecord(said.old, said.new, said.encoded, 6)
+
+    def work(tx: Transaction) -> list[bool]:
+        tx.put_succession(record)
+        tx.put_succession(replace(record, old=b"x" * 32))
+        bob = tx.put_contact(contact(identity=said.old))
+        shown = [bob.pin.announced]
+        pins = (
+            Pin(said.old, Trust.CHANGED, said.new),
+            Pin(said.old, Trust.CHANGED, b"z" * 32),
+            Pin(b"y" * 32, Trust.CHANGED, said.new),
+            Pin(said.new, Trust.UNVERIFIED),
+        )
+        shown += [tx.put_contact(replace(bob, pin=pin)).pin.announced for pin in pins]
+        return shown
+
+    assert await store.write(work) == [False, True, False, False, False]
+    assert await store.read(lambda tx: tx.succession_to(said.new)) == record
+    assert await store.read(lambda tx: tx.succession_to(said.old)) is None
+
+
+# --- another identity in the same profile ---------------------------------------------------------
+
+
+async def test_replacing_keeps_contacts_and_messages_and_nothing_of_the_old_key(
+    store: Database,
+) -> None:
+    """R-3.7.9."""
+
+    def before(tx: Transaction) -> ContactRecord:
+        bob = contact("Bob")
+        bob = tx.put_contact(replace(bob, pin=Pin(b"b" * 32, Trust.VERIFIED), verified_at_ms=3))
+        tx.put_session(bob.contact_id, b"state")
+        tx.add_message(incoming(bob.contact_id, 1))
+        return bob
+
+    bob = await store.write(before)
+    old, new = await store.write(lambda tx: replace_identity(tx, rng=seeded_rng(5), now_ms=9))
+
+    def after(tx: Transaction) -> None:
+        identity = tx.identity()
+        assert identity is not None
+        assert identity.signing_seed != IDENTITY.signing_seed
+        assert identity.static_private != IDENTITY.static_private
+        assert ed25519.public_key(identity.signing_seed) == new
+        certificate = parse_and_verify(identity.certificate, now_ms=9)
+        assert certificate.identity == new
+        said = tx.succession_to(new)
+        assert said is not None
+        assert parse_succession(said.statement).old == old == OWN.identity
+        kept = {record.identity: record for record in tx.revocations()}
+        assert kept[old] == SEALED
+        assert kept[new].ours
+        assert tx.session(bob.contact_id) is None
+        assert len(tx.messages(bob.contact_id)) == 1
+        (now,) = tx.contacts()
+        assert (now.pin.trust, now.verified_at_ms) == (Trust.UNVERIFIED, None)
+
+    await store.read(after)
+
+
+async def test_a_revoked_identity_announces_no_successor(store: Database) -> None:
+    """R-3.7.10: its signature is worth nothing any more."""
+    await store.write(lambda tx: tx.put_revocation(replace(SEALED, revoked_at_ms=5)))
+    _, new = await store.write(lambda tx: replace_identity(tx, rng=seeded_rng(5), now_ms=9))
+    assert await store.read(lambda tx: tx.succession_to(new)) is None

@@ -59,6 +59,7 @@ CONTACTS = st.lists(
         TRUST,
         unread=st.integers(0, 3),
         revoked_at_ms=st.none() | TIMES,
+        announced=st.booleans(),
     ),
     max_size=3,
     unique_by=lambda each: each.handle,
