@@ -10,10 +10,12 @@ import pytest
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StatementError, TrustError, UsageError
+from p2pchat.identity.keys import peer_id
 from p2pchat.identity.revocation import encode_revocation_text, revoke
 from p2pchat.identity.trust import Trust
 from p2pchat.node.views import KeyNews, KeyNewsKind
 from p2pchat.session.notices import RevokedNotice
+from p2pchat.store.audit_record import AuditRecord, decode
 from p2pchat.store.ports import Transaction
 from tests.support.net_clock import ManualClock
 from tests.support.node_world import (
@@ -242,3 +244,50 @@ async def test_a_stranger_who_comes_is_told_too(world: World) -> None:
     assert await alice.node.contacts() == []
     with pytest.raises(TrustError, match="revoked your key"):
         await alice.node.add_contact(bob.node.identity().link)
+
+
+async def test_with_an_older_program_nothing_more_is_said_under_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R-3.7.5: who does not know the notice does not close; no message passes all the same."""
+    clock = ManualClock()
+    world = memory_world(tmp_path, clock=clock)
+    try:
+        alice, bob = await world.two()
+
+        async def ignored(link: object, statement: bytes) -> None:
+            """As a program that knows no REVOKED does."""
+
+        monkeypatch.setattr(bob.node._revocations, "noticed", ignored)
+        await alice.node.revoke()
+        await bob.node.send("alice", "under way when it happened")
+        await until(lambda: not view_of(bob, "alice").online, clock=clock)
+        await until(lambda: "accept you" in reason(bob, "alice"), clock=clock)
+        await bob.node.send("alice", "after it")
+        clock.advance(60)
+        assert "they do not know yet" in reason(alice, "bob")
+        assert "after it" not in await alice.texts("bob")
+        assert not view_of(bob, "alice").online
+    finally:
+        await world.close()
+
+
+async def test_it_is_on_record_on_both_sides(world: World) -> None:
+    alice, bob = await world.two()
+    identity = alice.node._env.credentials.identity
+    await alice.node.revoke()
+    await until(lambda: is_revoked(bob, "alice"))
+    for person, source in ((alice, "certificate"), (bob, "owner")):
+        (record,) = [each for each in await recorded(person) if each.kind == "key_revoked"]
+        assert record.principal == peer_id(identity)
+        assert record.context == {"source": source}
+
+
+async def recorded(person: Person) -> list[AuditRecord]:
+    """The audit log as it stands in the store."""
+
+    def work(tx: Transaction) -> list[AuditRecord]:
+        rows = tx._execute("SELECT record FROM audit_record")  # type: ignore[attr-defined]  # raw
+        return [decode(record) for (record,) in rows]
+
+    return await person.node._env.store.read(work)
