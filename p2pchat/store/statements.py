@@ -5,13 +5,12 @@ They are facts about identities: they have no contact, and stay when a contact i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.revocation import revoke
+from p2pchat.store.audit import Execute
 from p2pchat.store.ports import RevocationRecord, SuccessionRecord
-from p2pchat.store.rows import Row
 
 TABLES: Final = """
 CREATE TABLE revocation (
@@ -27,9 +26,6 @@ CREATE TABLE succession (
     seen_at_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
-
-Execute = Callable[[str, Sequence[Any]], list[Row]]
-"""Runs one statement inside the current transaction and returns all its rows."""
 
 
 def seal_own_revocation(execute: Execute, identity_seed: Secret) -> None:
