@@ -36,6 +36,8 @@ class Config:
         cover_interval_s: While connected, send one frame of one size each time this many seconds
             have passed, said or unsaid, so that nobody sees when we write (protocol.md §7.7). Costs
             2068 bytes each time, and half the interval for each message. Off unless set.
+        rotate_static_days: How old our static key may grow before a new one takes its place
+            (protocol.md §3.3); 0 leaves it until the person asks.
         classical_peers: Talk to contacts whose program has no post-quantum handshake yet, and
             show it. Whoever has had one once is never let down to less.
     """
@@ -47,6 +49,7 @@ class Config:
     stealth: bool = False
     classical_peers: bool = True
     cover_interval_s: float | None = None
+    rotate_static_days: int = 30
 
 
 def load_config(path: Path) -> Config:
@@ -93,6 +96,7 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         cover_interval_s=(
             _seconds(settings, "cover_interval_s", 1.0) if "cover_interval_s" in settings else None
         ),
+        rotate_static_days=_days(settings, "rotate_static_days", defaults.rotate_static_days),
     )
     if config.retry_max_s < config.retry_first_s:
         raise UsageError("'retry_max_s' is less than 'retry_first_s'")
@@ -106,6 +110,13 @@ def _seconds(settings: Mapping[str, Any], key: str, default: float) -> float:
     if not 0.1 <= value <= 3600:
         raise UsageError(f"{key!r} lies between 0.1 and 3600 seconds")
     return float(value)
+
+
+def _days(settings: Mapping[str, Any], key: str, default: int) -> int:
+    value = settings.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 365:
+        raise UsageError(f"{key!r} is a whole number of days up to 365; 0 is never")
+    return value
 
 
 def _flag(settings: Mapping[str, Any], key: str, default: bool) -> bool:

@@ -91,6 +91,8 @@ CERTIFICATE_LIFETIME_MS: Final = 90 * 24 * 3600 * 1000
 """A static key's certificate, from its not-before time (§3.3)."""
 CERTIFICATE_CLOCK_SKEW_MS: Final = 7 * 24 * 3600 * 1000
 """Clocks of people's computers differ; certificates are accepted this much too early or late."""
+STATIC_KEY_OVERLAP_MS: Final = 14 * 24 * 3600 * 1000
+"""A static key answers this long after its successor was made (§3.3): time to meet everybody."""
 SAFETY_NUMBER_ITERATIONS: Final = 5200
 """SHA-512 calls per fingerprint, as libsignal (§3.5)."""
 SAFETY_NUMBER_DIGITS: Final = 60

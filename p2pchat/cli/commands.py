@@ -105,6 +105,8 @@ def _interop_problem(args: Any) -> str:
 
 
 _KEY_OPTIONS = {
+    "status": ("json",),
+    "rotate": (),
     "revoke": ("certificate", "print", "yes"),
     "replace": ("yes",),
     "recovery": ("file", "kit_passphrase_file", "yes"),
@@ -237,9 +239,11 @@ COMMANDS: Final = (
     ),
     Command(
         "key",
-        "look after the keys of your identity",
+        "look after your keys",
         Argument(
             "action",
+            "status: what keys there are, how old, and what for; rotate: replace the static key "
+            "now, no conversation breaks; "
             "revoke: end your identity for good, or what a certificate names, and tell everybody; "
             "replace: make a new identity in this profile, announced to your contacts; "
             "recovery: show 24 words, or write a file, that bring your identity back",
@@ -260,6 +264,7 @@ COMMANDS: Final = (
             "revoke, replace: do not ask; recovery: print the words although this is no terminal",
             action="store_true",
         ),
+        _JSON,
         problem=_key_problem,
     ),
     Command(
@@ -272,6 +277,32 @@ COMMANDS: Final = (
             action="append",
         ),
         Argument("--rpc", "speak JSON-RPC on standard input and output", choices=("stdio",)),
+    ),
+    Command(
+        "backup",
+        "make, check or restore a backup: one encrypted file",
+        Argument(
+            "action",
+            "create: write FILE; verify: read it to its end; restore: make a profile of it",
+            metavar="ACTION",
+            choices=("create", "verify", "restore"),
+        ),
+        Argument("file", "the backup", metavar="FILE"),
+        Argument(
+            "--backup-passphrase-file",
+            "the backup's passphrase (that of --passphrase-file)",
+            metavar="FILE",
+        ),
+        Argument(
+            "--keychain",
+            "restore: keep the new profile's key in the system's keychain",
+            action="store_true",
+        ),
+        problem=lambda args: (
+            f"backup {args.action} has no --keychain"
+            if args.keychain and args.action != "restore"
+            else ""
+        ),
     ),
     Command(
         "interop",

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 INTERRUPTED: Final = 130
 """As a shell reports a process that Ctrl+C ended."""
+_FILES: Final = (
+    "profile",
+    "passphrase_file",
+    "file",
+    "backup_passphrase_file",
+    "kit_passphrase_file",
+    "recovery_file",
+    "words_file",
+)
 BROKEN_PIPE: Final = 141
 """As a shell reports a process that wrote to nobody."""
 
@@ -85,6 +94,10 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli import key_commands
 
             return key_commands.run(args)
+        case "backup":
+            from p2pchat.cli import backup_commands
+
+            return backup_commands.run(args)
         case "node":
             from p2pchat.cli.node_command import run_node
 
@@ -109,7 +122,7 @@ def _run(args: Namespace) -> int:
 def _require_text(args: Namespace) -> None:
     """Refuse words that are not text; files and folders may have any bytes in their names."""
     for name, value in vars(args).items():
-        if isinstance(value, str) and name != "profile" and not name.endswith("file"):
+        if isinstance(value, str) and name not in _FILES:
             try:
                 value.encode()
             except UnicodeEncodeError:

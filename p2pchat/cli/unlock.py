@@ -20,6 +20,8 @@ from p2pchat.store.profile import Profile
 
 PASSPHRASE_MAX_BYTES: Final = 4096
 """Anything longer is not a passphrase but the wrong file."""
+STDIN: Final = "-"
+"""In place of a file's name."""
 _HOW: Final = "give --passphrase-file FILE (- is stdin), or run p2pchat in a terminal"
 
 
@@ -56,14 +58,38 @@ def new_unlock(passphrase_file: str | None, *, keychain: bool) -> Unlock:
     if passphrase_file is not None:
         passphrase = read_passphrase(passphrase_file)
     elif _has_terminal():
-        passphrase = _prompt("New passphrase: ")
-        if _prompt("The same again: ") != passphrase:
-            raise UsageError("the two passphrases differ; nothing was made, try again")
+        return PassphraseUnlock(new_passphrase("New passphrase: "))
     else:
         raise LockedError(f"a new profile needs a passphrase; {_HOW}, or give --keychain")
     if not len(passphrase):
         raise UsageError("the passphrase is empty; give one of several words")
     return PassphraseUnlock(passphrase)
+
+
+def new_passphrase(question: str) -> Secret:
+    """Ask for a passphrase twice.
+
+    Raises:
+        UsageError: It is empty, or the two differ.
+        LockedError: There is no terminal to ask at.
+    """
+    passphrase = asked_passphrase(question)
+    if not len(passphrase):
+        raise UsageError("the passphrase is empty; give one of several words")
+    if _prompt("The same again: ") != passphrase:
+        raise UsageError("the two passphrases differ; nothing was made, try again")
+    return passphrase
+
+
+def asked_passphrase(question: str) -> Secret:
+    """Ask for a passphrase once.
+
+    Raises:
+        LockedError: There is no terminal to ask at.
+    """
+    if not _has_terminal():
+        raise LockedError(f"a passphrase is needed; {_HOW}")
+    return _prompt(question)
 
 
 def read_passphrase(name: str) -> Secret:
@@ -73,7 +99,7 @@ def read_passphrase(name: str) -> Secret:
         LockedError: It cannot be read, or is too long to be one.
     """
     try:
-        content = _first_line() if name == "-" else _content(Path(name))
+        content = _first_line() if name == STDIN else _content(Path(name))
     except OSError as error:
         raise LockedError(f"cannot read the passphrase from {name}: {error.strerror}") from error
     content = content.removesuffix(b"\n").removesuffix(b"\r")

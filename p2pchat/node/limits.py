@@ -17,7 +17,6 @@ from p2pchat.constants import (
     HALF_OPEN_MAX_PER_ADDRESS,
     HANDSHAKE_BURST,
     HANDSHAKES_PER_SECOND,
-    SESSION_RESETS_PER_HOUR,
 )
 
 BUCKETS_MAX: Final = 4096
@@ -100,17 +99,18 @@ class AcceptGate:
             del self._half_open[ticket.source]
 
 
-class ResetBudget:
-    """New sessions with one contact in place of a lost one, within the last hour."""
+class HourlyBudget:
+    """What one contact may cause within an hour; ``limit`` is its share."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._times: deque[float] = deque()
 
     def take(self, now: float) -> bool:
         """Count one more, unless the hour's share is used up."""
         while self._times and self._times[0] <= now - HOUR_S:
             self._times.popleft()
-        if len(self._times) >= SESSION_RESETS_PER_HOUR:
+        if len(self._times) >= self._limit:
             return False
         self._times.append(now)
         return True

@@ -16,26 +16,30 @@ from typing import Final, Self
 from p2pchat import __version__
 from p2pchat.config import Config
 from p2pchat.constants import LINK_ADDRESSES_MAX, MESSAGE_ID_LEN
-from p2pchat.crypto.secret import Rng
+from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import LocalProtocolError, UnreachableError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.trust import Trust, require_sendable
 from p2pchat.node import listening
 from p2pchat.node.announcing import Announcements
+from p2pchat.node.backups import back_up
 from p2pchat.node.book import PeerBook
 from p2pchat.node.clock import Clock
 from p2pchat.node.contacts import ContactDesk
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
+from p2pchat.node.keys import KeyDesk
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
 from p2pchat.node.revocations import RevocationDesk
 from p2pchat.node.subscription import Subscription
 from p2pchat.node.views import (
+    BackupView,
     ContactView,
     IdentityView,
+    KeyView,
     LedgerView,
     MessageView,
     RevokedView,
@@ -96,6 +100,7 @@ class Node:
         self._reception = Reception(self._env, self._book, self._revocations, self._announcements)
         self._dialer = Dialer(self._env, self._book, self._reception)
         self._desk = ContactDesk(self._env, self._book, self._reception, self._dialer)
+        self._keys = KeyDesk(self._env, profile, self._reception)
         self._listeners: list[Listener] = []
         self._stopped = False
 
@@ -118,6 +123,8 @@ class Node:
         await self._announcements.load()
         await self._env.supervisor.start()
         try:
+            if dial or listen:
+                await self._keys.start()
             for address in listen:
                 listener = await listening.listen(
                     self._env.transport, self._env.store, address, self._reception.accept
@@ -126,7 +133,9 @@ class Node:
         except BaseException:  # whatever it was: no half-started node stays behind
             await self.stop()
             raise
-        await self._reception.forget_sessions(self._profile.store.stale)
+        if self._profile.store.stale:
+            await self._reception.forget_sessions(self._profile.store.stale)
+            await self._keys.renew()
         for peer in self._book:
             self._dialer.start(peer)
 
@@ -153,6 +162,19 @@ class Node:
     def subscribe(self) -> Subscription:
         """Hear of everything that happens from now on."""
         return self._env.hub.subscribe()
+
+    async def back_up(self, path: str, passphrase: Secret) -> BackupView:
+        """Write an encrypted backup of everything but sessions to a new file.
+
+        Args:
+            path: Absolute.
+            passphrase: Of the backup.
+
+        Raises:
+            UsageError: The path is not absolute, or the passphrase empty.
+            StoreError: The file exists or the disk refuses.
+        """
+        return await back_up(self._env, self._profile, path, passphrase)
 
     # --- ourselves -------------------------------------------------------------------------------
 
@@ -186,6 +208,18 @@ class Node:
             UsageError: It is of somebody who is no contact.
         """
         return await self._revocations.revoke(certificate)
+
+    async def key_status(self) -> tuple[KeyView, ...]:
+        """Return our long-lived keys, with their purposes and ages."""
+        return await self._keys.status()
+
+    async def rotate_key(self) -> KeyView:
+        """Replace our static key and return the new one; no session or safety number changes.
+
+        Raises:
+            CertificateError: The clock is out of all bounds, or the generations are used up.
+        """
+        return await self._keys.rotate()
 
     # --- contacts --------------------------------------------------------------------------------
 

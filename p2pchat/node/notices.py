@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from p2pchat.node.certificates import CertificateDesk
 from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
 from p2pchat.node.revocations import RevocationDesk
@@ -17,7 +18,10 @@ from p2pchat.session.notices import (
 class NoticeDesk:
     """Takes the notices of all links."""
 
-    def __init__(self, ledgers: LedgerDesk, revocations: RevocationDesk) -> None:
+    def __init__(
+        self, certificates: CertificateDesk, ledgers: LedgerDesk, revocations: RevocationDesk
+    ) -> None:
+        self._certificates = certificates
         self._ledgers = ledgers
         self._revocations = revocations
 
@@ -30,7 +34,9 @@ class NoticeDesk:
         match notice:
             case LedgerNotice(sent) if link.peer is not None:
                 await self._ledgers.noticed(link.peer, sent)
+            case CertificateNotice(encoded):
+                await self._certificates.noticed(link, encoded)
             case RevokedNotice(statement):
                 await self._revocations.noticed(link, statement)
-            case CertificateNotice() | CompareNotice() | LedgerNotice():
+            case CompareNotice() | LedgerNotice():
                 pass  # no part of this program knows what to do with it yet

@@ -10,14 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
+from p2pchat.constants import SESSION_RESETS_PER_HOUR
 from p2pchat.errors import ErrorCode, UnknownContactError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.trust import Trust, may_converse
 from p2pchat.node.backoff import Backoff
 from p2pchat.node.environment import Environment
-from p2pchat.node.limits import ResetBudget
+from p2pchat.node.limits import HourlyBudget
 from p2pchat.node.opening import Opening
 from p2pchat.node.outbox import Outbox
 from p2pchat.node.presence import NOT_TRIED, Reason, explain
@@ -25,7 +26,11 @@ from p2pchat.node.tasks import Signal
 from p2pchat.node.views import ContactChanged, ContactView
 from p2pchat.sanitize import clean_line
 from p2pchat.session.notices import Notice
-from p2pchat.store.ports import ContactRecord, Transaction
+from p2pchat.store.ports import AuditEvent, ContactRecord, Transaction
+
+ROTATIONS_RECORDED_PER_HOUR: Final = 6
+"""A contact's new static keys beyond this are learned but not recorded: whoever rotates without
+end must not push everything else out of our audit log."""
 
 
 class Attached(Protocol):
@@ -67,6 +72,7 @@ class Peer:
         attaching: Held while a connection takes the place of another.
         note: What our first request says; empty once the contact has accepted us.
         resets: Sessions made anew within the hour.
+        rotations: New static keys of the contact that the audit log was told of within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
         told_revoked: It knows that our own identity is revoked.
         dismissed: Keys that appeared in this one's place and that the person decided against.
@@ -81,7 +87,8 @@ class Peer:
         self.attaching = asyncio.Lock()
         self.note = note
         self.reason = NOT_TRIED
-        self.resets = ResetBudget()
+        self.resets = HourlyBudget(SESSION_RESETS_PER_HOUR)
+        self.rotations = HourlyBudget(ROTATIONS_RECORDED_PER_HOUR)
         self.session_lost = ""
         self.outbox = Outbox(env.store, record.contact_id)
         self.backoff = Backoff(
@@ -121,8 +128,16 @@ class Peer:
             and not (self.told_revoked and self._env.revocations.own is not None)
         )
 
-    async def update(self, change: Callable[[ContactRecord], ContactRecord]) -> None:
-        """Change the stored record, then this copy.
+    def records_rotation(self, static: bytes) -> bool:
+        """Tell whether the audit log should have that the contact's static key is this one now."""
+        if self.record.static in (None, static):
+            return False
+        return self.rotations.take(self._env.clock.monotonic())
+
+    async def update(
+        self, change: Callable[[ContactRecord], ContactRecord], *events: AuditEvent
+    ) -> None:
+        """Change the stored record, then this copy; the audit log gets ``events`` if it differs.
 
         With another identity key, everything that belongs to the old one goes in the same
         transaction: its session, its certificate's generation, the comparison of its number.
@@ -148,6 +163,9 @@ class Peer:
                     static=None,
                     handshake_time_ms=0,
                 )
+            if changed != current:
+                for event in events:
+                    tx.audit(event)
             return tx.put_contact(changed)
 
         self.record = await self._env.store.write(work)

@@ -17,6 +17,8 @@ from p2pchat.errors import DamagedStateError, ErrorCode, UnknownContactError
 from p2pchat.identity.trust import Pin, Trust, may_converse
 from p2pchat.node.announcing import Announcements
 from p2pchat.node.book import PeerBook, name_of_stranger
+from p2pchat.node.certificates import CertificateDesk
+from p2pchat.node.credentials import key_event
 from p2pchat.node.endings import NOT_SOON, reason_of, refused_as_revoked
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
@@ -45,7 +47,7 @@ from p2pchat.session.events import (
     SessionStarted,
 )
 from p2pchat.session.ledger import LedgerSummary
-from p2pchat.session.notices import Notice
+from p2pchat.session.notices import CertificateNotice, Notice
 from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, SessionRecord, Transaction
 from p2pchat.transport.base import Stream
 
@@ -77,7 +79,7 @@ class Reception:
         self._book = book
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
-        self._notices = NoticeDesk(self.ledgers, revocations)
+        self._notices = NoticeDesk(CertificateDesk(env), self.ledgers, revocations)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -143,6 +145,12 @@ class Reception:
         self._leave(link)
         link.abort()  # for a task that was cancelled before it began
 
+    def tell_all(self, notice: Notice) -> None:
+        """Tell everybody who has proven who they are."""
+        for link in self._links:
+            if link.proof is not None:
+                link.tell(notice)
+
     async def close_all(self, grace_s: float) -> None:
         """Say goodbye on all connections and wait for their ends, ``grace_s`` at most."""
         for link in self._links:
@@ -175,6 +183,9 @@ class Reception:
         """Decide about a peer that has just proven its identity."""
         self._leave(link)
         link.proof = event
+        current = self._env.credentials.certificate(self._env.clock.wall_ms())
+        if event.presented.generation < current.generation:
+            link.tell(CertificateNotice(current.encoded))
         peer = self._book.by_identity(event.identity)
         if self._env.revocations.refuses(event.identity):
             if peer is not None:
@@ -244,6 +255,8 @@ class Reception:
 
         Through the writing thread, behind whatever the previous connection has queued there.
         """
+        now_ms = self._env.clock.wall_ms()
+        rotated = event is not None and peer.records_rotation(event.certificate.static)
 
         def work(tx: Transaction) -> tuple[ContactRecord, SessionRecord | None, LedgerSummary]:
             record = tx.contact(peer.contact_id)
@@ -252,6 +265,8 @@ class Reception:
             if event is not None:
                 seen = _shown_by(record, event)
                 if seen != record:
+                    if rotated:
+                        tx.audit(key_event(AuditKind.KEY_ROTATED, event.certificate, now_ms))
                     record = tx.put_contact(seen)
             return record, tx.session(peer.contact_id), tx.ledger(peer.contact_id)
 
@@ -271,9 +286,7 @@ class Reception:
             return record, None, ledger
 
     async def forget_sessions(self, cause: str) -> None:
-        """The store was older than it should be and has dropped all sessions, if ``cause``."""
-        if not cause:
-            return
+        """The store was older than it should be and has dropped all sessions."""
         event = AuditEvent(
             AuditKind.SESSION_HEALED, self._env.clock.wall_ms(), context={"reason": cause}
         )
@@ -396,9 +409,11 @@ class Reception:
 
 def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
     """Return the contact with what its handshake has told of it."""
+    shown = replace(record, post_quantum=event.post_quantum)
+    if event.certificate.generation < record.certificate_generation:
+        return shown  # another connection has told of a later key this very moment
     return replace(
-        record,
+        shown,
         certificate_generation=event.certificate.generation,
-        post_quantum=event.post_quantum,
         static=event.certificate.static,
     )

@@ -24,6 +24,15 @@ class StatusView:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupView:
+    """A backup that was written: when, and how much is in it."""
+
+    made_at_ms: int
+    contacts: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityView:
     """Ourselves: name, peer id, and a contact link with the addresses of this moment.
 
@@ -52,6 +61,33 @@ class RevokedView:
     ours: bool
     contact: str
     untold: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """One long-lived key of ours, without the key.
+
+    Attributes:
+        name: One word, the same for good: ``identity``, ``static``, ``static_previous``.
+        purpose: What it does, as the end of a sentence that begins with it.
+        algorithm: Its kind.
+        key_id: 16 hexadecimal digits.
+        stored: Where the private key lies.
+        generation: Of its certificate, where there is one.
+        made_at_ms: Wall clock; None if that is not known.
+        rotates_at_ms: When the next one takes its place, if that is on a schedule.
+        ends_at_ms: When it is deleted, if it is.
+    """
+
+    name: str
+    purpose: str
+    algorithm: str
+    key_id: str
+    stored: str
+    generation: int | None = None
+    made_at_ms: int | None = None
+    rotates_at_ms: int | None = None
+    ends_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,9 @@ LIST_MAX: Final = MESSAGES_MAX
 WAIT_MAX_S: Final = 24 * 3600.0
 """One ``message.wait``; whoever waits longer asks again."""
 
+PASSPHRASE_MAX_BYTES: Final = 4096
+"""Anything longer is no passphrase but the wrong file."""
+
 Handle = Annotated[str, msgspec.Meta(min_length=1, max_length=4 * NAME_MAX_BYTES)]
 """A local name or a peer id; longer ones match nothing."""
 MessageId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
@@ -107,6 +110,13 @@ class LedgerParams(ContactParams, frozen=True):
     """``message.ledger``."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
+
+
+class BackupParams(Params, frozen=True):
+    """``backup.create``; the passphrase as base64, since it is any bytes."""
+
+    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    passphrase: Annotated[bytes, msgspec.Meta(min_length=1, max_length=PASSPHRASE_MAX_BYTES)]
 
 
 P = TypeVar("P", bound=Params)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
+from p2pchat.crypto.secret import Secret
 from p2pchat.node.views import (
     ContactChanged,
     ContactRequested,
@@ -46,7 +48,7 @@ class Service:
 
     SIDE_BY_SIDE: ClassVar = frozenset({"message.send"})
     """``Node.send`` gives a message its place in the outbox before it waits for the disk."""
-    UNORDERED: ClassVar = frozenset({"message.wait"})
+    UNORDERED: ClassVar = frozenset({"message.wait", "backup.create"})
     """Methods that take long by nature and must not hold up the requests behind them."""
 
     def __init__(self, node: Node, *, on_stop: Callable[[], None] | None = None) -> None:
@@ -56,6 +58,8 @@ class Service:
             "node.status": (p.Params, self._status),
             "node.stop": (p.Params, self._stop),
             "identity.show": (p.Params, self._identity),
+            "key.status": (p.Params, self._key_status),
+            "key.rotate": (p.Params, self._key_rotate),
             "contact.add": (p.AddParams, self._add),
             "contact.list": (p.Params, self._contacts),
             "contact.accept": (p.ContactParams, self._accept),
@@ -74,6 +78,7 @@ class Service:
             "message.mark_read": (p.ContactParams, self._mark_read),
             "message.ledger": (p.LedgerParams, self._ledger),
             "message.wait": (p.WaitParams, self._wait),
+            "backup.create": (p.BackupParams, self._backup),
         }
 
     async def call(self, method: str, params: dict[str, Any] | list[Any]) -> object:
@@ -134,6 +139,12 @@ class Service:
             "contact": view.contact,
             "untold": view.untold,
         }
+
+    async def _key_status(self, _: p.Params) -> object:
+        return [asdict(view) for view in await self._node.key_status()]
+
+    async def _key_rotate(self, _: p.Params) -> object:
+        return asdict(await self._node.rotate_key())
 
     async def _add(self, params: p.AddParams) -> object:
         view = await self._node.add_contact(params.link, params.name, params.note)
@@ -197,6 +208,14 @@ class Service:
         return _message(
             await self._node.wait_delivered(params.contact, params.message_id, params.timeout)
         )
+
+    async def _backup(self, params: p.BackupParams) -> object:
+        made = await self._node.back_up(params.path, Secret(params.passphrase))
+        return {
+            "made_at_ms": made.made_at_ms,
+            "contacts": made.contacts,
+            "messages": made.messages,
+        }
 
 
 class Notifications:

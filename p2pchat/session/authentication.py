@@ -57,6 +57,14 @@ SUITE_LEN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
+class CertifiedKey:
+    """A static key pair of ours with its certificate."""
+
+    certificate: Certificate
+    pair: KeyPair
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionConfig:
     """Who we are on this connection.
 
@@ -70,6 +78,7 @@ class ConnectionConfig:
             says of first contacts (§5.7).
         cover_interval_s: Once messages flow, send one frame of one size each time this many
             seconds have passed (§7.7); None sends when there is something to say.
+        previous: Listening: the key before ``static``, for who knows no newer one (R-3.3.8).
     """
 
     certificate: Certificate
@@ -79,6 +88,7 @@ class ConnectionConfig:
     peer_static: bytes | None = None
     stealth: bool = False
     cover_interval_s: float | None = None
+    previous: CertifiedKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,7 @@ class Authenticated:
     """The result: a proven peer and the keys of this connection.
 
     Attributes:
+        presented: Our certificate, as the peer saw it.
         certificate: The peer's, verified.
         choice: Version, suites and features in common.
         suite: The suite in use.
@@ -97,6 +108,7 @@ class Authenticated:
         remote_ratchet_key: The same key's public half on the initiator, else None.
     """
 
+    presented: Certificate
     certificate: Certificate
     choice: Choice
     suite: Suite
@@ -116,6 +128,7 @@ class Authentication:
         self._initiator = initiator
         self._now_ms = now_ms
         self._rng = rng
+        self._own = CertifiedKey(config.certificate, config.static)
         self._preamble = b""
         self._noise: HandshakeState | None = None
         self._choice: Choice | None = None
@@ -194,13 +207,13 @@ class Authentication:
         if self.suite.knows_responder:
             return None, self._finish()
         final = self._engine.write_message(
-            encode_payload(LastPayload(self._config.certificate.encoded))
+            encode_payload(LastPayload(self._own.certificate.encoded))
         )
         return final, self._finish()
 
     def _write_message_1(self) -> bytes:
         if self.suite.knows_responder:
-            payload = encode_payload(FirstPayload(self._config.certificate.encoded, self._now_ms))
+            payload = encode_payload(FirstPayload(self._own.certificate.encoded, self._now_ms))
         else:
             payload = b""
         message = self._engine.write_message(payload)
@@ -240,12 +253,23 @@ class Authentication:
             if self._noise.read_message(message):
                 raise ProtocolError("the first handshake message has a payload")
             return None
+        first = decode_payload(self._read_known(message), FirstPayload)
+        return self._check_peer(first.cert), first.time
+
+    def _read_known(self, message: bytes) -> bytes:
+        """Open an IK message 1 with our static key, or with the one before it (R-3.3.8)."""
         try:
-            content = self._noise.read_message(message)
+            return self._engine.read_message(message)
+        except CryptoError as error:
+            previous = self._config.previous
+            if previous is None:
+                raise RetryNeeded from error
+        self._own = previous
+        self._start_noise(self._preamble)
+        try:
+            return self._engine.read_message(message)
         except CryptoError as error:
             raise RetryNeeded from error
-        first = decode_payload(content, FirstPayload)
-        return self._check_peer(first.cert), first.time
 
     def retry(self) -> bytes:
         """Return the body of a RETRY and begin anew, bound to what could not be used (R-5.6.2)."""
@@ -265,7 +289,7 @@ class Authentication:
             encode_payload(
                 ResponderPayload(
                     encode_offer(self._config.offer),
-                    self._config.certificate.encoded,
+                    self._own.certificate.encoded,
                     self._ratchet_pair.public,
                 )
             )
@@ -311,13 +335,14 @@ class Authentication:
             initiator=self._initiator,
             prologue=prologue,
             rng=self._rng,
-            s=self._config.static,
+            s=self._own.pair,
             rs=self._config.peer_static if known else None,
         )
 
     def _retry_with(self, suite: Suite) -> None:
         """Begin a handshake whose prologue holds the failed first message and the RETRY."""
         self._suite = suite
+        self._own = CertifiedKey(self._config.certificate, self._config.static)
         failed = hashlib.sha256(self._first_message).digest()
         retry = bytes([ClearKind.RETRY]) + suite.number.to_bytes(SUITE_LEN, "big")
         self._start_noise(self._preamble + failed + retry)
@@ -335,7 +360,10 @@ class Authentication:
             )
         if certificate.identity == own.certificate.identity:
             raise ProtocolError("the peer has our own identity", ErrorCode.WRONG_IDENTITY)
-        if certificate.static == own.static.public:
+        previous = own.previous
+        if certificate.static == own.static.public or (
+            previous is not None and certificate.static == previous.pair.public
+        ):
             raise ProtocolError("the peer has our own static key", ErrorCode.CERTIFICATE_INVALID)
         self._certificate = certificate
         if own.expected_identity not in (None, certificate.identity):
@@ -357,6 +385,7 @@ class Authentication:
         split.chaining_key.wipe()
         seed, session_id = ratchet_seed(keys)
         return Authenticated(
+            presented=self._own.certificate,
             certificate=self._certificate,
             choice=self._choice,
             suite=self.suite,

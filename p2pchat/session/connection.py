@@ -280,6 +280,7 @@ class Connection:
                 handshake_hash=peer.handshake_hash,
                 version=peer.choice.version,
                 suite=peer.suite,
+                presented=peer.presented,
             )
         )
 

@@ -36,7 +36,8 @@ class FirstMessageRead:
 class PeerAuthenticated:
     """The handshake is complete and the peer's certificate verified.
 
-    Nothing more is parsed until the shell answers with ``Attach`` or ``Close``.
+    Nothing more is parsed until the shell answers with ``Attach`` or ``Close``. ``presented`` is
+    our own certificate, as the peer saw it.
     """
 
     identity: bytes
@@ -44,6 +45,7 @@ class PeerAuthenticated:
     handshake_hash: bytes
     version: tuple[int, int]
     suite: Suite
+    presented: Certificate
 
     @property
     def post_quantum(self) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -42,10 +43,13 @@ class Database:
         stale: Why the database is older than it was, if it is: no session is left in it then.
     """
 
-    def __init__(self, writer: Writer, reader: Reader, stale: str) -> None:
+    def __init__(
+        self, writer: Writer, reader: Reader, connect: Callable[[], apsw.Connection], stale: str
+    ) -> None:
         self.stale = stale
         self._writer = writer
         self._reader = reader
+        self._connect = connect
         self._closing = Lock()
 
     def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
@@ -64,6 +68,14 @@ class Database:
         """
         return self._reader.inbox.submit(work)
 
+    def snapshot(self) -> apsw.Connection:
+        """Return one more connection that only reads, for long work; the caller closes it.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        return self._connect()
+
     async def close(self) -> None:
         """Finish what is queued and close the files."""
         await asyncio.to_thread(self.close_now)
@@ -76,20 +88,15 @@ class Database:
 
 
 def create_store(
-    path: Path,
-    key: Secret,
-    database_id: bytes,
-    identity: IdentityRecord,
-    begin: Callable[[Transaction], None] = lambda _: None,
+    path: Path, key: Secret, database_id: bytes, fill: Callable[[apsw.Connection], None]
 ) -> None:
-    """Make the database with the profile's identity in it, durably, and close it.
+    """Make the database, durably, and close it.
 
     Args:
         path: Must not exist.
         key: 32 bytes.
         database_id: 16 random bytes for the head of the file.
-        identity: The profile's own.
-        begin: Writes what else is there from the first day, in the same transaction.
+        fill: Brings the empty database to the newest version, with an identity in it.
 
     Raises:
         StoreError: The file exists or cannot be written.
@@ -97,12 +104,7 @@ def create_store(
     connection = create_database(path, key, database_id)
     with translated():
         try:
-            migrate(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            transaction = SqlTransaction(connection, SearchIndex(connection))
-            transaction.put_identity(identity)
-            begin(transaction)
-            connection.execute("COMMIT")
+            fill(connection)
         finally:
             connection.close()
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -110,6 +112,26 @@ def create_store(
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write_identity(
+    connection: apsw.Connection,
+    identity: IdentityRecord,
+    also: Callable[[Transaction], None] = lambda _: None,
+) -> None:
+    """Bring an empty database to the newest version and give it its identity.
+
+    Args:
+        connection: Of the empty database.
+        identity: The profile's own.
+        also: Writes what else is there from the first day, in the same transaction.
+    """
+    migrate(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    transaction = SqlTransaction(connection, SearchIndex(connection))
+    transaction.put_identity(identity)
+    also(transaction)
+    connection.execute("COMMIT")
 
 
 def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, IdentityRecord]:
@@ -134,7 +156,8 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
             count_file = CountFile(path.with_name(COUNT))
             stale = _make_fresh(writing, count_file)
             reading = open_database(path, key, read_only=True)
-            return Database(Writer(writing, count_file), Reader(reading), stale), identity
+            connect = partial(open_database, path, key, read_only=True)
+            return Database(Writer(writing, count_file), Reader(reading), connect, stale), identity
         except BaseException:  # whatever it was, the files must not stay open
             if reading is not None:
                 reading.close()

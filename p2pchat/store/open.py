@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final, assert_never
 
+import apsw
+
 from p2pchat.constants import KEY_LEN, NAME_MAX_BYTES
 from p2pchat.crypto import pwhash, x25519
 from p2pchat.crypto.secret import Rng, Secret
@@ -30,7 +32,7 @@ from p2pchat.identity.keys import generate_identity, identity_from_seed, key_id
 from p2pchat.sanitize import clean_line
 from p2pchat.store import keyfile
 from p2pchat.store.connection import DATABASE_ID_LEN, require_cipher
-from p2pchat.store.database import Database, create_store, open_store
+from p2pchat.store.database import Database, create_store, open_store, write_identity
 from p2pchat.store.keychain import Keychain, SystemKeychain
 from p2pchat.store.lock import ProfileLock
 from p2pchat.store.ports import AuditEvent, AuditKind, IdentityRecord, Transaction
@@ -113,8 +115,44 @@ def create_profile(
         LockedError: No OS keychain is to be had.
         StoreError: The folder is not ours, or the disk refuses.
     """
-    require_cipher()
     _require_name(name)
+
+    def fill(connection: apsw.Connection) -> None:
+        if recovered is None:
+            signing, generation, also = generate_identity(rng=rng), 0, _nothing
+        else:
+            signing = identity_from_seed(recovered)
+            generation = now_ms // 1000  # seconds: later than any that was counted up (R-3.3.6)
+            also = partial(_note_recovery, identity=signing.public, now_ms=now_ms)
+        static = x25519.generate(rng=rng)
+        certificate = issue(signing.seed, static.public, generation=generation, now_ms=now_ms)
+        record = IdentityRecord(name, signing.seed, static.private, certificate.encoded)
+        write_identity(connection, record, also)
+
+    return make_profile(path, fill, unlock=unlock, rng=rng, memory_kib=memory_kib)
+
+
+def make_profile(
+    path: Path,
+    fill: Callable[[apsw.Connection], None],
+    *,
+    unlock: Unlock,
+    rng: Rng,
+    memory_kib: int,
+) -> OpenProfile:
+    """Make a profile around a database that ``fill`` brings to the newest version.
+
+    Args:
+        path: The folder; made if missing.
+        fill: Is given an empty encrypted database; whatever it raises, there is no profile.
+        unlock: What unlocks the profile from now on.
+        rng: For database key, salts and nonces.
+        memory_kib: Argon2id memory.
+
+    Raises:
+        As ``create_profile``; and whatever ``fill`` raises.
+    """
+    require_cipher()
     if isinstance(unlock, PassphraseUnlock) and not len(unlock.passphrase):
         raise UsageError("the passphrase is empty; give one of several words")
     profile = Profile(path)
@@ -122,21 +160,10 @@ def create_profile(
     lock = ProfileLock(profile.lock)
     try:
         _clear_way(profile)
-        begin: Callable[[Transaction], None] = _nothing
-        generation = 0
-        if recovered is None:
-            signing = generate_identity(rng=rng)
-        else:
-            signing = identity_from_seed(recovered)
-            generation = now_ms // 1000  # seconds: later than any that was counted up (§3.3)
-            begin = partial(_note_recovery, identity=signing.public, now_ms=now_ms)
-        static = x25519.generate(rng=rng)
-        certificate = issue(signing.seed, static.public, generation=generation, now_ms=now_ms)
-        identity = IdentityRecord(name, signing.seed, static.private, certificate.encoded)
         database_key = Secret(rng(KEY_LEN))
         database_id = rng(DATABASE_ID_LEN)
         wrapped = _wrap(database_key, database_id, unlock, memory_kib=memory_kib, rng=rng)
-        create_store(profile.database, database_key, database_id, identity, begin)
+        create_store(profile.database, database_key, database_id, fill)
         keyfile.write(profile.key, wrapped)  # from here on it is a profile
         profile.unfinished.unlink(missing_ok=True)
         store, identity = open_store(profile.database, database_key, database_id)

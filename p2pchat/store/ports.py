@@ -38,6 +38,21 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PreviousStaticKey:
+    """The static key before the current one, kept for contacts who do not know of a newer.
+
+    Attributes:
+        private: X25519 private key, 32 bytes.
+        certificate: Its certificate, as signed.
+        until_ms: Wall clock from which on it is of no more use.
+    """
+
+    private: Secret
+    certificate: bytes
+    until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class IdentityRecord:
     """The profile's own secrets, kept only inside the encrypted database.
 
@@ -45,13 +60,15 @@ class IdentityRecord:
         name: The person's own name.
         signing_seed: Ed25519 seed, 32 bytes.
         static_private: X25519 static private key, 32 bytes.
-        certificate: The static key's certificate, as signed.
+        certificate: The static key's certificate, as signed; it begins when the key was made.
+        previous: The static key before, while it overlaps.
     """
 
     name: str
     signing_seed: Secret
     static_private: Secret
     certificate: bytes
+    previous: PreviousStaticKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +283,11 @@ class Transaction(Protocol):
         """Return the profile's own identity, if made."""
 
     def put_identity(self, identity: IdentityRecord) -> None:
-        """Write or replace the profile's own identity."""
+        """Write or replace the profile's own identity.
+
+        The private keys that this replaces are gone from the database's files once the write is
+        awaited, or, if a reader was in the way, with the next write or the close.
+        """
 
     def contacts(self) -> list[ContactRecord]:
         """Return all contacts, by name."""

@@ -20,7 +20,7 @@ Notes on the layout:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import apsw
@@ -122,10 +122,20 @@ CREATE TABLE audit_record (
 ) STRICT;
 """
 
+_PREVIOUS_STATIC_KEY: Final = """
+CREATE TABLE previous_static_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    private BLOB NOT NULL CHECK (length(private) = 32),
+    certificate BLOB NOT NULL,
+    until_ms INTEGER NOT NULL
+) STRICT;
+"""
+
 _VERSION_2: Final[tuple[str, ...]] = (
     _AUDIT,
     ledger.TABLES,
     freshness.TABLES,
+    _PREVIOUS_STATIC_KEY,
     statements.TABLES,
 )
 
@@ -162,8 +172,15 @@ def require_known(version: int) -> None:
         )
 
 
-def migrate(connection: apsw.Connection) -> None:
+def migrate(
+    connection: apsw.Connection,
+    migrations: Sequence[Callable[[apsw.Connection], None]] | None = None,
+) -> None:
     """Bring the database to ``SCHEMA_VERSION``, one version a transaction.
+
+    Args:
+        connection: Outside a transaction.
+        migrations: Fewer of them lead to an older version.
 
     Raises:
         StoreError: The database is newer than this program.
@@ -171,7 +188,7 @@ def migrate(connection: apsw.Connection) -> None:
     """
     version = connection.pragma("user_version")
     require_known(version)
-    for step in MIGRATIONS[version:]:
+    for step in (MIGRATIONS if migrations is None else migrations)[version:]:
         version += 1
         connection.execute("BEGIN IMMEDIATE")
         try:

@@ -28,6 +28,7 @@ from p2pchat.store.ports import (
     IdentityRecord,
     LedgerFinding,
     MessageRecord,
+    PreviousStaticKey,
     RevocationRecord,
     SessionRecord,
     SuccessionRecord,
@@ -44,14 +45,16 @@ class SqlTransaction:
 
     Attributes:
         added: Messages added by this unit: so many more for the search index to follow up.
+        replaced_keys: This unit has replaced private keys, whose pages must not stay in the log.
     """
 
-    __slots__ = ("_connection", "_index", "added")
+    __slots__ = ("_connection", "_index", "added", "replaced_keys")
 
     def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         self._connection: apsw.Connection | None = connection
         self._index = index
         self.added = 0
+        self.replaced_keys = False
 
     def end(self) -> None:
         """Refuse every further call: the unit is over and its thread may be elsewhere."""
@@ -67,10 +70,15 @@ class SqlTransaction:
 
     def identity(self) -> IdentityRecord | None:
         """See ``ports.Transaction``."""
+        previous = None
+        for private, certificate, until_ms in self._execute(
+            "SELECT private, certificate, until_ms FROM previous_static_key"
+        ):
+            previous = PreviousStaticKey(Secret(private), certificate, until_ms)
         for name, seed, static, certificate in self._execute(
             "SELECT name, signing_seed, static_private, certificate FROM identity"
         ):
-            return IdentityRecord(name, Secret(seed), Secret(static), certificate)
+            return IdentityRecord(name, Secret(seed), Secret(static), certificate, previous)
         return None
 
     def put_identity(self, identity: IdentityRecord) -> None:
@@ -81,8 +89,13 @@ class SqlTransaction:
         elif before.signing_seed != identity.signing_seed:
             audit.certify(self._execute, identity.signing_seed)
         statements.seal_own_revocation(self._execute, identity.signing_seed)
+        self.replaced_keys = True
         self._execute(
-            "INSERT OR REPLACE INTO identity VALUES (1, ?, ?, ?, ?)",
+            "INSERT INTO identity (id, name, signing_seed, static_private, certificate)"
+            " VALUES (1, ?, ?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name,"
+            " signing_seed = excluded.signing_seed, static_private = excluded.static_private,"
+            " certificate = excluded.certificate",
             (
                 identity.name,
                 identity.signing_seed.reveal(),
@@ -90,6 +103,12 @@ class SqlTransaction:
                 identity.certificate,
             ),
         )
+        self._execute("DELETE FROM previous_static_key")
+        if (previous := identity.previous) is not None:
+            self._execute(
+                "INSERT INTO previous_static_key VALUES (1, ?, ?, ?)",
+                (previous.private.reveal(), previous.certificate, previous.until_ms),
+            )
 
     def revocations(self) -> list[RevocationRecord]:
         """See ``ports.Transaction``."""

@@ -7,6 +7,9 @@ anew. (After an I/O error in the last instant SQLite may still find the group in
 crash; a unit reported as failed is then stored, which is the harmless direction: nothing that
 depends on it was sent.)
 
+After a unit that replaced private keys the log is folded in and emptied at once: it holds the
+pages that they stood on.
+
 When nothing has arrived for a while, the thread brings the search index up to date and folds the
 log into the database; under steady load it does so in small pieces between groups.
 """
@@ -55,6 +58,8 @@ class Writer:
         self._index = SearchIndex(connection)
         self._backlog = self._index.backlog()
         self._log_pages = 0
+        # A process that was killed between such a commit and what follows it has left its log.
+        self._holds_old_keys = True
         self._tidy = False
         connection.set_wal_hook(self._note_log_size)  # takes the place of the auto-checkpoint
         self._thread = Thread(target=self._run, name="p2pchat-store", daemon=True)
@@ -129,6 +134,8 @@ class Writer:
         if count is not None:
             self._count_file.write(count)  # after the commit: never ahead of the disk
         self._backlog += added
+        if self._holds_old_keys:
+            self._empty_log()
         return outcomes
 
     def _all(self, sql: str, values: Sequence[Any]) -> list[Row]:
@@ -161,10 +168,13 @@ class Writer:
         finally:
             transaction.end()
         execute("RELEASE unit")
+        self._holds_old_keys = self._holds_old_keys or transaction.replaced_keys
         return Outcome(job, value=value), transaction.added
 
     def _housekeep(self) -> bool:
         """Do one small piece of work that can wait; return False if there was none."""
+        if self._holds_old_keys:
+            return self._empty_log()
         try:
             if self._log_pages > CHECKPOINT_PAGES:
                 self._checkpoint()
@@ -193,6 +203,19 @@ class Writer:
     def _checkpoint(self) -> None:
         self._log_pages = 0
         self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+    def _empty_log(self) -> bool:
+        """Fold the whole log into the database and cut it to nothing; False if that failed."""
+        try:
+            # Waits for readers, for BUSY_TIMEOUT_MS at most; they have one snapshot each, briefly.
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error as error:
+            # What was committed stays so; tried again after the next write, and at the close.
+            _log.warning("the database's log could not be emptied yet: %s", error)
+            return False
+        self._log_pages = 0
+        self._holds_old_keys = False
+        return True
 
     def _roll_back(self) -> None:
         try:

@@ -78,3 +78,21 @@ async def test_an_old_database_on_both_sides(world: World) -> None:
     assert restarts(alice) == restarts(bob) == [OLDER_DATABASE]
     assert await bob.texts("alice") == ["a 1", "a 3"]
     assert await alice.texts("bob") == ["b 1", "b 3"]
+
+
+async def test_an_old_database_from_before_a_rotation(world: World) -> None:
+    """Bob has seen a later static key: the old one would be refused, so it is replaced at once."""
+    alice, bob = await world.two()
+    await talk(alice, bob, "1")
+    await alice.stop()
+    alice.save("old")
+    await alice.start()
+    await online(alice, "bob")
+    await alice.node.rotate_key()
+    await talk(alice, bob, "2")
+    await alice.stop()
+    database_back(alice, "old")
+    await alice.start()
+    await online(alice, "bob")
+    await talk(alice, bob, "3")
+    assert await bob.texts("alice") == ["a 1", "a 2", "a 3"]

@@ -18,7 +18,7 @@ from typing import IO
 import pytest
 
 from p2pchat.crypto.secret import Secret
-from p2pchat.store.database import create_store, open_store
+from p2pchat.store.database import create_store, open_store, write_identity
 from p2pchat.store.ports import IdentityRecord, Transaction
 
 KEY = Secret(bytes(range(32)))
@@ -132,7 +132,7 @@ async def _look(path: Path, acknowledged: int) -> int:
 
 def _crash(tmp_path: Path, rounds: int, messages: int) -> int:
     path = tmp_path / "chat.db"
-    create_store(path, KEY, DATABASE_ID, IDENTITY)
+    create_store(path, KEY, DATABASE_ID, lambda made: write_identity(made, IDENTITY))
     count = 0
     for number in range(rounds):
         burst = (1, 7, 40)[number % 3]

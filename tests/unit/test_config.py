@@ -23,12 +23,14 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     path.write_text(
         'listen = ["127.0.0.1:7420", "[::1]:0", "host.example:1"]\n'
         "connect_timeout_s = 3\nretry_first_s = 0.5\nretry_max_s = 3600\n"
+        "rotate_static_days = 0\n"
     )
     assert load_config(path) == Config(
         listen=("127.0.0.1:7420", "[::1]:0", "host.example:1"),
         connect_timeout_s=3.0,
         retry_first_s=0.5,
         retry_max_s=3600.0,
+        rotate_static_days=0,
     )
     path.write_text("listen = []")
     assert load_config(path).listen == ()
@@ -49,6 +51,10 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("retry_first_s = 0", "between 0.1 and 3600"),
         ("retry_first_s = nan", "between 0.1 and 3600"),
         ("retry_max_s = inf", "between 0.1 and 3600"),
+        ("rotate_static_days = -1", "whole number of days"),
+        ("rotate_static_days = 366", "whole number of days"),
+        ("rotate_static_days = 1.5", "whole number of days"),
+        ("rotate_static_days = true", "whole number of days"),
         ("connect_timeout_s = -1", "between 0.1 and 3600"),
         ("retry_first_s = 9\nretry_max_s = 8", "less than"),
         ("listen = [", "not valid TOML"),

@@ -11,7 +11,7 @@ from p2pchat.constants import (
     HANDSHAKES_PER_SECOND,
     SESSION_RESETS_PER_HOUR,
 )
-from p2pchat.node.limits import BUCKETS_MAX, AcceptGate, ResetBudget, TokenBucket, source_of
+from p2pchat.node.limits import BUCKETS_MAX, AcceptGate, HourlyBudget, TokenBucket, source_of
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
@@ -99,7 +99,7 @@ def test_what_counts_as_one_address(address: str, source: str) -> None:
 
 def test_sessions_made_anew_are_counted_within_the_last_hour() -> None:
     """R-8.4.5."""
-    budget = ResetBudget()
+    budget = HourlyBudget(SESSION_RESETS_PER_HOUR)
     assert all(budget.take(float(number)) for number in range(SESSION_RESETS_PER_HOUR))
     assert not budget.take(3599.0)
     assert budget.take(3600.5)

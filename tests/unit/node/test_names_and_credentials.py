@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from p2pchat.config import Config
-from p2pchat.constants import CERTIFICATE_LIFETIME_MS, NAME_MAX_BYTES
+from p2pchat.constants import CERTIFICATE_LIFETIME_MS, NAME_MAX_BYTES, STATIC_KEY_OVERLAP_MS
 from p2pchat.crypto import x25519
-from p2pchat.errors import DamagedStoreError, UsageError
-from p2pchat.identity.certificate import issue, parse_and_verify
+from p2pchat.errors import CertificateError, DamagedStoreError, UsageError
+from p2pchat.identity.certificate import GENERATION_MAX, issue, parse_and_verify
 from p2pchat.identity.keys import generate_identity, peer_id
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.book import _free_name, check_name, name_of_stranger
-from p2pchat.node.credentials import Credentials
+from p2pchat.node.credentials import Credentials, rotated
 from p2pchat.node.messages import parse_message_id
-from p2pchat.store.ports import ContactRecord, IdentityRecord
+from p2pchat.store.ports import ContactRecord, IdentityRecord, PreviousStaticKey
 from tests.support.net_random import seeded_rng
 
 NOW_MS = 1_800_000_000_000
@@ -69,10 +69,10 @@ def test_message_ids() -> None:
 # --- credentials ----------------------------------------------------------------------------------
 
 
-def record(now_ms: int = NOW_MS) -> IdentityRecord:
+def record(now_ms: int = NOW_MS, generation: int = 3) -> IdentityRecord:
     rng = seeded_rng(7)
     identity, static = generate_identity(rng=rng), x25519.generate(rng=rng)
-    certificate = issue(identity.seed, static.public, generation=3, now_ms=now_ms)
+    certificate = issue(identity.seed, static.public, generation=generation, now_ms=now_ms)
     return IdentityRecord("Alice", identity.seed, static.private, certificate.encoded)
 
 
@@ -154,10 +154,65 @@ def test_an_old_certificate_is_renewed_for_the_same_key_and_generation(age_ms: i
     assert credentials.for_listening(NOW_MS + age_ms + 1, Config()).certificate is renewed
 
 
+def after_rotation(own: IdentityRecord, now_ms: int = NOW_MS) -> IdentityRecord:
+    return rotated(own, x25519.generate(rng=seeded_rng(9)), now_ms)
+
+
+@pytest.mark.parametrize("generation", [0, 3, 1_800_000_000, GENERATION_MAX - 1])
+def test_a_new_key_has_the_next_generation(generation: int) -> None:
+    """R-3.3.6: also where it began as a time, after a recovery."""
+    own = record(generation=generation)
+    after = after_rotation(own, NOW_MS + 5)
+    certificate = parse_and_verify(after.certificate, now_ms=NOW_MS + 5)
+    assert certificate.generation == generation + 1
+    assert certificate.static == x25519.key_pair(after.static_private).public
+    assert certificate.not_before_ms == NOW_MS + 5
+    assert after.signing_seed == own.signing_seed
+    assert after.previous == PreviousStaticKey(
+        own.static_private, own.certificate, NOW_MS + 5 + STATIC_KEY_OVERLAP_MS
+    )
+
+
+def test_after_the_last_generation_there_is_no_other() -> None:
+    with pytest.raises(CertificateError, match="generation"):
+        after_rotation(record(generation=GENERATION_MAX))
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "answers"),
+    [(0, True), (STATIC_KEY_OVERLAP_MS - 1, True), (STATIC_KEY_OVERLAP_MS, False)],
+)
+def test_the_previous_key_answers_while_it_overlaps(age_ms: int, answers: bool) -> None:
+    """R-3.3.8: with a certificate that is valid, however old the stored one is."""
+    own = record(NOW_MS - 2 * CERTIFICATE_LIFETIME_MS)
+    credentials = Credentials(after_rotation(own))
+    now_ms = NOW_MS + age_ms
+    previous = credentials.for_listening(now_ms, Config()).previous
+    assert (previous is not None) is answers
+    if previous is not None:
+        certificate = parse_and_verify(previous.certificate.encoded, now_ms=now_ms)
+        assert certificate.generation == 3
+        assert certificate.static == previous.pair.public
+        assert previous.pair.private == own.static_private
+
+
+def test_both_keys_are_ours() -> None:
+    own = record()
+    after = after_rotation(own)
+    credentials = Credentials(own)
+    credentials.use(after)
+    for private in (own.static_private, after.static_private):
+        assert credentials.holds(x25519.key_pair(private).public)
+    assert not credentials.holds(x25519.generate(rng=seeded_rng(8)).public)
+
+
 def test_a_stored_certificate_that_is_not_ours_is_damage() -> None:
     own = record()
+    after = after_rotation(own)
+    assert after.previous is not None
+    swapped = replace(after, previous=replace(after.previous, private=after.static_private))
     other_key = replace(own, static_private=x25519.generate(rng=seeded_rng(8)).private)
     flipped = replace(own, certificate=own.certificate[:-1] + bytes([own.certificate[-1] ^ 1]))
-    for damaged in (other_key, flipped, replace(own, certificate=b"")):
+    for damaged in (other_key, flipped, replace(own, certificate=b""), swapped):
         with pytest.raises(DamagedStoreError, match="certificate"):
             Credentials(damaged)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
+
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin, Trust
-from p2pchat.store.database import Database, create_store, open_store
+from p2pchat.store.database import Database, create_store, open_store, write_identity
 from p2pchat.store.ports import (
     ContactRecord,
     DeliveryState,
@@ -22,10 +24,15 @@ DATABASE_ID = bytes(range(100, 116))
 IDENTITY = IdentityRecord("Ada", Secret(b"\xa1" * 32), Secret(b"\xb2" * 32), b"certificate")
 
 
+def fill(connection: apsw.Connection) -> None:
+    """Give a new database its identity."""
+    write_identity(connection, IDENTITY)
+
+
 def new_store(folder: Path) -> Database:
     """Make and open a store in ``folder``."""
     path = folder / "chat.db"
-    create_store(path, KEY, DATABASE_ID, IDENTITY)
+    create_store(path, KEY, DATABASE_ID, fill)
     return reopen(folder)
 
 
@@ -88,6 +95,11 @@ def gets(key: str) -> Callable[[Transaction], str | None]:
 def puts(record: ContactRecord) -> Callable[[Transaction], ContactRecord]:
     """Return a unit that stores a contact."""
     return lambda transaction: transaction.put_contact(record)
+
+
+def puts_identity(record: IdentityRecord) -> Callable[[Transaction], None]:
+    """Return a unit that stores the profile's own identity."""
+    return lambda transaction: transaction.put_identity(record)
 
 
 def moves(contact_id: int, number: int, state: DeliveryState) -> Callable[[Transaction], None]:

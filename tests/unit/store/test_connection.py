@@ -20,7 +20,7 @@ from p2pchat.store.connection import (
     require_cipher,
 )
 from p2pchat.store.database import create_store, open_store
-from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY
+from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, fill
 
 OTHER_KEY = Secret(b"\x07" * 32)
 
@@ -28,7 +28,7 @@ OTHER_KEY = Secret(b"\x07" * 32)
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "chat.db"
-    create_store(path, KEY, DATABASE_ID, IDENTITY)
+    create_store(path, KEY, DATABASE_ID, fill)
     return path
 
 
@@ -116,7 +116,7 @@ def test_a_plaintext_database_in_its_place_is_refused_and_left_alone(database: P
 def test_another_profiles_database_is_told_apart_from_a_damaged_one(
     tmp_path: Path, database: Path
 ) -> None:
-    create_store(tmp_path / "other.db", OTHER_KEY, b"\x09" * 16, IDENTITY)
+    create_store(tmp_path / "other.db", OTHER_KEY, b"\x09" * 16, fill)
     (tmp_path / "other.db").rename(database)
     with pytest.raises(DamagedStoreError, match="does not belong to this profile's key file"):
         open_store(database, KEY, DATABASE_ID)
@@ -163,7 +163,7 @@ def test_an_unreadable_file_is_a_failure_not_damage(database: Path) -> None:
 def test_an_existing_file_is_never_written_over(database: Path) -> None:
     before = snapshot(database.parent)
     with pytest.raises(StoreError, match="cannot make"):
-        create_store(database, OTHER_KEY, b"\x09" * 16, IDENTITY)
+        create_store(database, OTHER_KEY, b"\x09" * 16, fill)
     assert snapshot(database.parent) == before
 
 
@@ -177,7 +177,7 @@ def test_all_database_files_are_ours_alone_under_any_umask(tmp_path: Path, umask
     path = tmp_path / "chat.db"
     before = os.umask(umask)
     try:
-        create_store(path, KEY, DATABASE_ID, IDENTITY)
+        create_store(path, KEY, DATABASE_ID, fill)
         store, _ = open_store(path, KEY, DATABASE_ID)
     finally:
         os.umask(before)

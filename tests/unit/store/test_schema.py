@@ -12,13 +12,13 @@ from p2pchat.store import schema
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import create_store, open_store
 from p2pchat.store.schema import SCHEMA_VERSION, migrate
-from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY
+from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, fill
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
     path = tmp_path / "chat.db"
-    create_store(path, KEY, DATABASE_ID, IDENTITY)
+    create_store(path, KEY, DATABASE_ID, fill)
     return path
 
 
@@ -28,6 +28,30 @@ def test_a_new_database_has_the_newest_version(database: Path) -> None:
     migrate(connection)
     assert connection.pragma("user_version") == SCHEMA_VERSION
     connection.close()
+
+
+def test_a_database_of_version_1_is_brought_forward_with_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "chat.db"
+    with monkeypatch.context() as older:
+        older.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        connection = create_database(path, KEY, DATABASE_ID)
+        migrate(connection)
+        connection.execute(
+            "INSERT INTO identity VALUES (1, ?, ?, ?, ?)",
+            (
+                IDENTITY.name,
+                IDENTITY.signing_seed.reveal(),
+                IDENTITY.static_private.reveal(),
+                IDENTITY.certificate,
+            ),
+        )
+        assert connection.pragma("user_version") == 1
+        connection.close()
+    store, identity = open_store(path, KEY, DATABASE_ID)
+    store.close_now()
+    assert identity == IDENTITY
 
 
 def test_every_table_of_ours_is_strict(database: Path) -> None:

@@ -15,6 +15,7 @@ from p2pchat.store.ports import (
     DeliveryState,
     EnvelopeRecord,
     IdentityRecord,
+    PreviousStaticKey,
     SessionRecord,
     Transaction,
 )
@@ -29,6 +30,7 @@ from tests.unit.store.files import (
     numbers,
     outgoing,
     puts,
+    puts_identity,
 )
 
 
@@ -37,6 +39,16 @@ async def test_identity_is_read_back_and_replaced(store: Database) -> None:
     other = IdentityRecord("Eve", Secret(b"1" * 32), Secret(b"2" * 32), b"another")
     await store.write(lambda t: t.put_identity(other))
     assert await store.read(lambda t: t.identity()) == other
+
+
+async def test_there_is_at_most_one_previous_static_key(store: Database) -> None:
+    for number in (3, 4):
+        key = PreviousStaticKey(Secret(bytes([number]) * 32), b"its own", 1_800_000_000_000)
+        held = replace(IDENTITY, previous=key)
+        await store.write(puts_identity(held))
+        assert await store.read(lambda t: t.identity()) == held
+    await store.write(lambda t: t.put_identity(IDENTITY))
+    assert await store.read(lambda t: t.identity()) == IDENTITY
 
 
 async def test_settings(store: Database) -> None:

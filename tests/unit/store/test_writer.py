@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
 
+from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError
 from p2pchat.store import writer as writer_module
 from p2pchat.store.connection import open_database
 from p2pchat.store.database import Database
-from p2pchat.store.ports import Transaction
+from p2pchat.store.ports import PreviousStaticKey, Transaction
 from tests.unit.store.files import (
+    IDENTITY,
     KEY,
     adds,
     contact,
@@ -334,3 +338,78 @@ def test_another_process_that_reads_meanwhile_does_not_stop_us(tmp_path: Path) -
 
 async def _wait(result: Awaitable[object]) -> object:
     return await result
+
+
+# --- Keys that were replaced ----------------------------------------------------------------------
+
+
+def pages(store: Database) -> bytes:
+    """The database's pages as they are under the cipher, free ones too."""
+    return store._writer._connection.serialize("main") or b""
+
+
+async def replace_keys(store: Database) -> bytes:
+    """Retire a static key, then drop it; returns it. Each time the log must be empty."""
+    old = b"\xd7" * 32
+    held = replace(IDENTITY, previous=PreviousStaticKey(Secret(old), b"its own", 5))
+    await store.write(lambda t: t.put_identity(held))
+    assert old in pages(store)
+    await store.write(lambda t: t.put_identity(IDENTITY))
+    return old
+
+
+async def test_a_replaced_key_is_in_no_page_and_in_no_log(store: Database, tmp_path: Path) -> None:
+    old = await replace_keys(store)
+    assert old not in pages(store)
+    assert IDENTITY.static_private.reveal() in pages(store)
+    assert (tmp_path / "chat.db-wal").stat().st_size == 0
+    await store.write(sets("x", "1"))
+    assert (tmp_path / "chat.db-wal").stat().st_size > 0, "ordinary writes are not folded in"
+
+
+async def test_a_reader_in_the_way_delays_it_only(
+    store: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    release = await reader_in_the_way(store)
+    await replace_keys(store)
+    assert (tmp_path / "chat.db-wal").stat().st_size > 0
+    assert "could not be emptied yet" in caplog.text
+    await release()
+    await store.write(sets("x", "2"))
+    assert (tmp_path / "chat.db-wal").stat().st_size == 0
+
+
+async def test_the_log_of_a_killed_process_is_emptied_too(store: Database, tmp_path: Path) -> None:
+    release = await reader_in_the_way(store)
+    old = await replace_keys(store)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("chat.db", "chat.db-wal"):
+        shutil.copy(tmp_path / name, killed / name)
+    await release()
+    again = reopen(killed)
+    await again.write(sets("x", "2"))
+    assert (killed / "chat.db-wal").stat().st_size == 0
+    assert old not in pages(again)
+    await again.close()
+
+
+async def reader_in_the_way(store: Database) -> Callable[[], Awaitable[None]]:
+    """Let a reader hold a snapshot until the function that is returned is called."""
+    store._writer._connection.set_busy_timeout(10)
+    await store.write(sets("x", "1"))
+    started, done = threading.Event(), threading.Event()
+
+    def look(transaction: Transaction) -> None:
+        transaction.get_setting("x")  # takes the snapshot
+        started.set()
+        done.wait(10)
+
+    reading = store.read(look)
+    await asyncio.to_thread(started.wait, 10)
+
+    async def release() -> None:
+        done.set()
+        await reading
+
+    return release

@@ -1,0 +1,1 @@
+"""Backups: one encrypted file that holds a profile, and a new profile made of it."""
