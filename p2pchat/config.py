@@ -18,6 +18,9 @@ from p2pchat.identity.link import parse_address
 
 CONFIG_MAX_BYTES: Final = 1 << 16
 """A file of settings is a few lines; anything larger was not meant to be one."""
+IDLE_MIN_S: Final = 10
+"""A profile that locks while one reads a message is of no use."""
+IDLE_MAX_S: Final = 7 * 86400
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,10 @@ class Config:
             (protocol.md §3.3); 0 leaves it until the person asks.
         classical_peers: Talk to contacts whose program has no post-quantum handshake yet, and
             show it. Whoever has had one once is never let down to less.
+        passphrase_command: Program and arguments whose first line of output is the passphrase;
+            not asked when ``--passphrase-file`` is given.
+        lock_after_s: Lock the profile when nobody has used it for so long; 0 never does. Unset,
+            the terminal app does after a quarter of an hour, and ``node`` never.
     """
 
     listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
@@ -48,6 +55,8 @@ class Config:
     retry_max_s: float = 30.0
     stealth: bool = False
     classical_peers: bool = True
+    passphrase_command: tuple[str, ...] = ()
+    lock_after_s: float | None = None
     cover_interval_s: float | None = None
     rotate_static_days: int = 30
 
@@ -93,6 +102,8 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         retry_max_s=_seconds(settings, "retry_max_s", defaults.retry_max_s),
         stealth=_flag(settings, "stealth", defaults.stealth),
         classical_peers=_flag(settings, "classical_peers", defaults.classical_peers),
+        passphrase_command=_command(settings, "passphrase_command"),
+        lock_after_s=_idle(settings, "lock_after_s"),
         cover_interval_s=(
             _seconds(settings, "cover_interval_s", 1.0) if "cover_interval_s" in settings else None
         ),
@@ -117,6 +128,26 @@ def _days(settings: Mapping[str, Any], key: str, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 365:
         raise UsageError(f"{key!r} is a whole number of days up to 365; 0 is never")
     return value
+
+
+def _idle(settings: Mapping[str, Any], key: str) -> float | None:
+    value = settings.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"{key!r} is a number of seconds, such as 900; 0 is never")
+    if value != 0 and not IDLE_MIN_S <= value <= IDLE_MAX_S:
+        raise UsageError(f"{key!r} is 0 or lies between {IDLE_MIN_S} and {IDLE_MAX_S} seconds")
+    return float(value)
+
+
+def _command(settings: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = settings.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise UsageError(f'{key!r} is a list of words, such as ["pass", "show", "p2pchat"]')
+    if key in settings and not (value and value[0]):
+        raise UsageError(f"{key!r} names no program")
+    return tuple(value)
 
 
 def _flag(settings: Mapping[str, Any], key: str, default: bool) -> bool:

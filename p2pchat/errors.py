@@ -102,7 +102,15 @@ class DamagedStoreError(StoreError):
 
 
 class AuditError(P2PChatError):
-    """The audit log, or an export of it, is not what was recorded."""
+    """The audit log, or an export of it, is not what was recorded.
+
+    Attributes:
+        sequence: Of the first record that is wrong or missing; None if it is none of them.
+    """
+
+    def __init__(self, message: str, sequence: int | None = None) -> None:
+        super().__init__(message)
+        self.sequence = sequence
 
 
 class ProfileInUseError(StoreError):

@@ -107,6 +107,8 @@ def _interop_problem(args: Any) -> str:
 _KEY_OPTIONS = {
     "status": ("json",),
     "rotate": (),
+    "passphrase": ("new_passphrase_file",),
+    "keychain": (),
     "revoke": ("certificate", "print", "yes"),
     "replace": ("yes",),
     "recovery": ("file", "kit_passphrase_file", "yes"),
@@ -121,11 +123,24 @@ def _key_problem(args: Any) -> str:
         for option in options:
             if option not in _KEY_OPTIONS[action] and getattr(args, option):
                 name = "CERTIFICATE" if option == "certificate" else f"--{option.replace('_', '-')}"
-                return f"key {action} takes no {name}"
+                return f"key {action} has no {name}"
     if action == "revoke" and args.print and (args.certificate or args.yes):
         return "key revoke --print takes nothing else: it only shows the certificate"
     if action == "recovery" and args.kit_passphrase_file and not args.file:
         return "--kit-passphrase-file belongs to --file"
+    return ""
+
+
+def _audit_problem(args: Any) -> str:
+    """Say which of ``audit``'s arguments do not belong together."""
+    if args.action == "export" and args.file is None:
+        return "audit export needs a FILE to write"
+    if args.action == "show" and args.file is not None:
+        return "audit show takes no FILE; audit verify FILE checks an exported log"
+    if args.action != "show" and (args.limit or args.kind):
+        return f"audit {args.action} has no --limit and no --kind"
+    if args.peer and not (args.action == "verify" and args.file):
+        return "--peer belongs to audit verify FILE"
     return ""
 
 
@@ -243,7 +258,8 @@ COMMANDS: Final = (
         Argument(
             "action",
             "status: what keys there are, how old, and what for; rotate: replace the static key "
-            "now, no conversation breaks; "
+            "now, no conversation breaks; passphrase: choose a new one; keychain: let the "
+            "system's keychain unlock the profile; "
             "revoke: end your identity for good, or what a certificate names, and tell everybody; "
             "replace: make a new identity in this profile, announced to your contacts; "
             "recovery: show 24 words, or write a file, that bring your identity back",
@@ -264,6 +280,11 @@ COMMANDS: Final = (
             "revoke, replace: do not ask; recovery: print the words although this is no terminal",
             action="store_true",
         ),
+        Argument(
+            "--new-passphrase-file",
+            "passphrase: read the new one from FILE instead of asking twice",
+            metavar="FILE",
+        ),
         _JSON,
         problem=_key_problem,
     ),
@@ -278,6 +299,8 @@ COMMANDS: Final = (
         ),
         Argument("--rpc", "speak JSON-RPC on standard input and output", choices=("stdio",)),
     ),
+    Command("lock", "make the running node forget its keys until it is unlocked"),
+    Command("unlock", "unlock the running node again"),
     Command(
         "backup",
         "make, check or restore a backup: one encrypted file",
@@ -303,6 +326,28 @@ COMMANDS: Final = (
             if args.keychain and args.action != "restore"
             else ""
         ),
+    ),
+    Command(
+        "audit",
+        "show, verify or export the log of key and trust events",
+        Argument(
+            "action",
+            "show: print it; verify: check that nothing was deleted or changed; export: write it "
+            "to a file that anybody can verify",
+            metavar="ACTION",
+            choices=("show", "verify", "export"),
+        ),
+        Argument(
+            "file",
+            "export: the file to write; verify: check this file, not the profile's log",
+            metavar="FILE",
+            nargs="?",
+        ),
+        Argument("--limit", "show: the newest N (50)", metavar="N", type=_positive),
+        Argument("--kind", "show: only records of this kind", metavar="KIND"),
+        Argument("--peer", "verify FILE: whose log it must be", metavar="PEERID"),
+        _JSON,
+        problem=_audit_problem,
     ),
     Command(
         "interop",

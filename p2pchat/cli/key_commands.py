@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from p2pchat.cli.lock_commands import change_passphrase, change_to_keychain
 from p2pchat.cli.opening import is_ours, open_alone, with_client
 from p2pchat.cli.output import name_of, print_json, time_of
 from p2pchat.constants import LINK_MAX_CHARS
@@ -189,6 +190,8 @@ def _recovery(args: Namespace) -> int:
 
 
 _ACTIONS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "keychain": change_to_keychain,
+    "passphrase": change_passphrase,
     "recovery": _recovery,
     "replace": _replace,
     "revoke": _revoke,

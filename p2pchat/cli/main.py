@@ -22,6 +22,7 @@ INTERRUPTED: Final = 130
 _FILES: Final = (
     "profile",
     "passphrase_file",
+    "new_passphrase_file",
     "file",
     "backup_passphrase_file",
     "kit_passphrase_file",
@@ -73,6 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(args: Namespace) -> int:
     # Imports in the branches: each costs time that the others should not pay.
+    if args.command not in ("completion", "interop"):
+        from p2pchat.store.process import protect_process
+
+        protect_process()
     match args.command:
         case None:
             from p2pchat.cli.app_command import run_app
@@ -102,10 +107,18 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli.node_command import run_node
 
             return run_node(args)
+        case "lock" | "unlock":
+            from p2pchat.cli import lock_commands
+
+            return lock_commands.run(args)
         case "demo":
             from p2pchat.cli.demo import run_demo
 
             return run_demo(as_json=args.json)
+        case "audit":
+            from p2pchat.cli import audit_commands
+
+            return audit_commands.run(args)
         case "interop":
             from p2pchat.interop import command
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from argparse import Namespace
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from p2pchat.errors import ProfileInUseError
 from p2pchat.rpc.client import Client, LocalClient
-from p2pchat.rpc.opening import is_served, open_client
+from p2pchat.rpc.opening import HeldProfile, is_served, open_client
 from p2pchat.store.profile import resolve_profile
 
 if TYPE_CHECKING:
-    from p2pchat.store.open import OpenProfile
+    from p2pchat.store.open import OpenProfile, Unlock
 
 T = TypeVar("T")
 
@@ -52,7 +53,11 @@ def open_alone(args: Namespace) -> Iterator[OpenProfile]:
             "a p2pchat runs with this profile; end it first: what concerns the identity's own key "
             "is never told to other programs"
         )
-    profile = open_profile(path, unlock=unlock_for(path, args.passphrase_file))
+    profile = open_profile(
+        path,
+        unlock=unlock_for(path, args.passphrase_file),
+        now_ms=time.time_ns() // 1_000_000,
+    )
     try:
         yield profile
     finally:
@@ -60,7 +65,11 @@ def open_alone(args: Namespace) -> Iterator[OpenProfile]:
 
 
 def with_client(
-    args: Namespace, work: Callable[[Client], Awaitable[T]], *, network: bool = False
+    args: Namespace,
+    work: Callable[[Client], Awaitable[T]],
+    *,
+    network: bool = False,
+    unlock: Unlock | None = None,
 ) -> T:
     """Run ``work`` with a client of the profile, and leave it afterwards.
 
@@ -68,15 +77,15 @@ def with_client(
         args: Parsed arguments with ``profile`` and ``passphrase_file``.
         work: Is given the client.
         network: A node started for this command dials.
+        unlock: What unlocks the profile, if the command knows already; else it is found out.
 
     Raises:
         P2PChatError: The profile cannot be opened, or ``work`` failed.
     """
     path = profile_path(args)
-    unlock = None
     # Outside of the event loop, where Ctrl+C would not reach the prompt; and only if no node
     # runs, since that one needs no passphrase.
-    if not is_served(path):
+    if unlock is None and not is_served(path):
         from p2pchat.cli.unlock import unlock_for
 
         unlock = unlock_for(path, args.passphrase_file)
@@ -84,6 +93,10 @@ def with_client(
     async def run() -> T:
         client = await open_client(path, unlock=unlock, network=network, listen=())
         try:
+            if isinstance(client, HeldProfile) and (failures := client.service.take_failures()):
+                from p2pchat.cli.output import warn_of_failures
+
+                warn_of_failures(failures)
             return await work(client)
         finally:
             await client.close()

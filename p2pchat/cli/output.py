@@ -7,6 +7,7 @@ the terminal is where it would do harm. JSON is pure ASCII, so that it is harmle
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -35,6 +36,15 @@ REASON_MAX_CHARS: Final = 200
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one object on one line of ASCII."""
     print(json.dumps(value))
+
+
+def warn_of_failures(count: int) -> None:
+    """Tell on standard error that somebody tried wrong passphrases."""
+    word = "passphrase was" if count == 1 else "passphrases were"
+    print(
+        f"p2pchat: warning: {count} wrong {word} tried since this profile was last unlocked",
+        file=sys.stderr,
+    )
 
 
 def name_of(contact: str) -> str:

@@ -1,4 +1,4 @@
-"""Where the passphrase comes from: a file, standard input, a prompt, or the OS keychain.
+"""Where the passphrase comes from: a file, standard input, a program, a prompt, or the keychain.
 
 A passphrase never comes from the command line or the environment, where other programs read it.
 It is bytes: of a file everything but one line end, of standard input the first line, so that
@@ -17,9 +17,8 @@ from p2pchat.errors import LockedError, UsageError
 from p2pchat.store.keyfile import Method, read
 from p2pchat.store.open import KeychainUnlock, PassphraseUnlock, Unlock, profile_exists
 from p2pchat.store.profile import Profile
+from p2pchat.store.unlocking import PASSPHRASE_MAX_BYTES
 
-PASSPHRASE_MAX_BYTES: Final = 4096
-"""Anything longer is not a passphrase but the wrong file."""
 STDIN: Final = "-"
 """In place of a file's name."""
 _HOW: Final = "give --passphrase-file FILE (- is stdin), or run p2pchat in a terminal"
@@ -34,14 +33,38 @@ def unlock_for(path: Path, passphrase_file: str | None) -> Unlock:
     """
     if passphrase_file is not None:
         return PassphraseUnlock(read_passphrase(passphrase_file))
-    if profile_exists(path) and read(Profile(path).key).method is Method.KEYCHAIN:
-        return KeychainUnlock()
     if not profile_exists(path):
         # Opening says what is wrong in its own words; there is nothing to type for that.
         return PassphraseUnlock(Secret(b""))
+    if not is_opened_by_passphrase(path):
+        return KeychainUnlock()
+    if (given := configured_passphrase(path)) is not None:
+        return PassphraseUnlock(given)
     if not _has_terminal():
         raise LockedError(f"the profile is locked; {_HOW}")
     return PassphraseUnlock(_prompt(f"Passphrase of {path.name}: "))
+
+
+def is_opened_by_passphrase(path: Path) -> bool:
+    """Tell whether there is a profile at ``path`` and a passphrase unlocks it."""
+    return profile_exists(path) and read(Profile(path).key).method is Method.PASSPHRASE
+
+
+def configured_passphrase(path: Path) -> Secret | None:
+    """Return what the setting ``passphrase_command`` yields; None if it is not set.
+
+    Raises:
+        UsageError: The settings cannot be read.
+        LockedError: The program gives no passphrase.
+    """
+    from p2pchat.config import load_config  # only who needs a passphrase pays for TOML
+
+    command = load_config(Profile(path).config).passphrase_command
+    if not command:
+        return None
+    from p2pchat.cli.passphrase_command import run_passphrase_command
+
+    return run_passphrase_command(command)
 
 
 def new_unlock(passphrase_file: str | None, *, keychain: bool) -> Unlock:

@@ -13,11 +13,12 @@ from typing import Final
 
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.errors import IdentityError, UnknownContactError, UsageError
-from p2pchat.identity.keys import parse_peer_id, peer_id
+from p2pchat.identity.keys import key_id, parse_peer_id, peer_id
+from p2pchat.node.audit_events import trust_events
 from p2pchat.node.environment import Environment
 from p2pchat.node.peer import Peer
 from p2pchat.sanitize import clean_line
-from p2pchat.store.ports import ContactRecord, Transaction
+from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, Transaction
 from p2pchat.store.transaction import name_key_of
 
 SHORT_ID_CHARS: Final = 8
@@ -71,6 +72,8 @@ class PeerBook:
                 wanted = replace(record, name=_free_name(record.name, taken))
             stored = tx.put_contact(wanted)
             tx.put_setting(_NOTE_KEY.format(stored.contact_id), note)
+            for event in trust_events(None, stored, self._env.clock.wall_ms()):
+                tx.audit(event)
             return stored
 
         stored = await self._env.store.write(work)
@@ -87,10 +90,20 @@ class PeerBook:
 
     async def remove(self, peer: Peer) -> None:
         """Delete a contact with everything that belongs to it."""
+        record = peer.record
+        identity = record.pin.identity
+        removed = AuditEvent(
+            AuditKind.CONTACT_REMOVED,
+            self._env.clock.wall_ms(),
+            identity,
+            key_id(identity),
+            {"trust": record.pin.trust.value},
+        )
 
         def work(tx: Transaction) -> None:
             tx.remove_contact(peer.contact_id)
             tx.put_setting(_NOTE_KEY.format(peer.contact_id), "")
+            tx.audit(removed)
 
         await self._env.store.write(work)
         self._peers.pop(peer.contact_id, None)

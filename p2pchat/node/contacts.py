@@ -12,25 +12,33 @@ from dataclasses import replace
 from p2pchat.constants import LINK_ADDRESSES_MAX, NOTE_MAX_CHARS
 from p2pchat.errors import ErrorCode, IdentityError, TrustError, UsageError
 from p2pchat.identity import safety_number, trust
+from p2pchat.identity.keys import key_id
 from p2pchat.identity.link import ContactLink, parse_address, parse_link
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.book import PeerBook, check_name, name_of_stranger
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
+from p2pchat.node.journal import Journal
 from p2pchat.node.peer import Peer
 from p2pchat.node.reception import Reception
 from p2pchat.sanitize import clean_line
-from p2pchat.store.ports import ContactRecord
+from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord
 
 
 class ContactDesk:
     """Adds, accepts, blocks, removes, verifies."""
 
     def __init__(
-        self, env: Environment, book: PeerBook, reception: Reception, dialer: Dialer
+        self,
+        env: Environment,
+        book: PeerBook,
+        reception: Reception,
+        dialer: Dialer,
+        journal: Journal,
     ) -> None:
         self._env = env
         self._book = book
+        self._journal = journal
         self._reception = reception
         self._dialer = dialer
 
@@ -140,8 +148,20 @@ class ContactDesk:
     async def verify(self, peer: Peer, number: str) -> Trust:
         """Compare a pasted safety number and mark the contact as verified."""
         pinned = peer.identity
-        safety_number.compare(self.safety_number(peer), number)
         now_ms = self._env.clock.wall_ms()
+        try:
+            safety_number.compare(self.safety_number(peer), number)
+        except TrustError:
+            await self._journal.record(
+                AuditEvent(
+                    AuditKind.VERIFICATION_FAILED,
+                    now_ms,
+                    pinned,
+                    key_id(pinned),
+                    {"method": "safety number"},
+                )
+            )
+            raise
 
         def verified(record: ContactRecord) -> ContactRecord:
             if record.pin.identity != pinned:

@@ -79,6 +79,13 @@ class Credentials:
         previous = self.previous
         return static == self._static.public or (previous is not None and static == previous.static)
 
+    def wipe(self) -> None:
+        """Drop the private keys; nothing can be dialled or accepted afterwards."""
+        self._seed.wipe()
+        self._static.private.wipe()
+        if self._previous is not None:
+            self._previous.pair.private.wipe()
+
     def for_dialling(
         self, contact: ContactRecord, now_ms: int, settings: Config
     ) -> ConnectionConfig:

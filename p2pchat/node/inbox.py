@@ -7,6 +7,7 @@ does the link transmit or acknowledge anything that depends on it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -22,6 +23,7 @@ from p2pchat.session.events import (
 from p2pchat.session.ledger import Head
 from p2pchat.session.messages import Message, Text, Unsupported
 from p2pchat.store.ports import (
+    AuditEvent,
     DeliveryState,
     Direction,
     EnvelopeRecord,
@@ -110,8 +112,13 @@ class Batch:
         """Ids of the messages that leave with this batch."""
         return [item.message_id for item in self.sealed if item.message_id is not None]
 
-    def apply(self, tx: Transaction, contact_id: int) -> Outcome:
-        """Write it all; runs on the store's thread, and touches nothing but ``tx``."""
+    def apply(self, tx: Transaction, contact_id: int, events: Sequence[AuditEvent] = ()) -> Outcome:
+        """Write it all, and ``events`` into the audit log.
+
+        Runs on the store's thread, and touches nothing but ``tx``.
+        """
+        for event in events:
+            tx.audit(event)
         sent: Head | None = None
         if self.state is not None:
             tx.put_session(contact_id, encode_session(self.state))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from p2pchat.constants import KEEPALIVE_TIMEOUT_S
@@ -41,7 +42,7 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.notices import Notice
 from p2pchat.session.states import State
-from p2pchat.store.ports import Store
+from p2pchat.store.ports import AuditEvent, Store
 from p2pchat.transport.base import Stream
 
 LINGER_S: Final = 2.0
@@ -81,6 +82,9 @@ class LinkOwner(Protocol):
 
     def may_restart(self, link: Link, event: SessionStarted) -> bool:
         """Decide whether a new session may take the place of the stored one."""
+
+    def audited(self, link: Link, batch: Batch) -> Sequence[AuditEvent]:
+        """Return what the audit log is told in the batch's transaction."""
 
     def committed(self, link: Link, batch: Batch, outcome: Outcome) -> None:
         """A batch is on the disk and its bytes are handed to the transport."""
@@ -313,7 +317,8 @@ class Link:
             self._transmit()
             return
         contact_id = peer.contact_id
-        outcome = await self._store.write(lambda tx: batch.apply(tx, contact_id))
+        events = self._owner.audited(self, batch)
+        outcome = await self._store.write(lambda tx: batch.apply(tx, contact_id, events))
         self._connection.committed(batch.revision)
         self._transmit()
         self._owner.committed(self, batch, outcome)

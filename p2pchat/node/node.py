@@ -23,6 +23,7 @@ from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.trust import Trust, require_sendable
 from p2pchat.node import listening
 from p2pchat.node.announcing import Announcements
+from p2pchat.node.audit_desk import AuditDesk
 from p2pchat.node.backups import back_up
 from p2pchat.node.book import PeerBook
 from p2pchat.node.clock import Clock
@@ -30,7 +31,9 @@ from p2pchat.node.contacts import ContactDesk
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
+from p2pchat.node.journal import Journal
 from p2pchat.node.keys import KeyDesk
+from p2pchat.node.locks import LockDesk
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
 from p2pchat.node.revocations import RevocationDesk
@@ -74,6 +77,9 @@ class Node:
         rng: For keys, message ids and jitter.
         clock: The node's only source of time.
         transport: How peers are reached; TCP if not given.
+
+    Attributes:
+        audit: Shows, verifies and exports the log of key and trust events.
     """
 
     def __init__(
@@ -97,10 +103,18 @@ class Node:
         self._book = PeerBook(self._env)
         self._revocations = RevocationDesk(self._env, self._book)
         self._announcements = Announcements(self._env, self._book)
-        self._reception = Reception(self._env, self._book, self._revocations, self._announcements)
+        self._journal = Journal(self._env)
+        self._reception = Reception(
+            self._env, self._book, self._journal, self._revocations, self._announcements
+        )
         self._dialer = Dialer(self._env, self._book, self._reception)
-        self._desk = ContactDesk(self._env, self._book, self._reception, self._dialer)
+        self._desk = ContactDesk(
+            self._env, self._book, self._reception, self._dialer, self._journal
+        )
         self._keys = KeyDesk(self._env, profile, self._reception)
+        self.audit = AuditDesk(self._env, profile.store.audit_head, self._journal)
+        self.locks = LockDesk(self._env, profile)
+        """What unlocks the profile."""
         self._listeners: list[Listener] = []
         self._stopped = False
 
@@ -118,10 +132,12 @@ class Node:
             TransportError: An address cannot be listened on; the node is stopped then.
         """
         self._env.dials = dial
+        await self.locks.take_over_failures()
         await self._book.load()
         await self._revocations.load()
         await self._announcements.load()
         await self._env.supervisor.start()
+        await self._journal.begin(self._profile.store)
         try:
             if dial or listen:
                 await self._keys.start()
@@ -148,10 +164,12 @@ class Node:
             await listener.aclose()
         self._env.dials = False
         await self._reception.close_all(GOODBYE_S)
+        await self._journal.end()
         await self._env.supervisor.aclose()
         self._env.hub.close()
         await self._profile.store.close()
         self._profile.close()
+        self._env.credentials.wipe()
 
     async def __aenter__(self) -> Self:
         return self

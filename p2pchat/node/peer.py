@@ -16,6 +16,7 @@ from p2pchat.constants import SESSION_RESETS_PER_HOUR
 from p2pchat.errors import ErrorCode, UnknownContactError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.trust import Trust, may_converse
+from p2pchat.node.audit_events import trust_events
 from p2pchat.node.backoff import Backoff
 from p2pchat.node.environment import Environment
 from p2pchat.node.limits import HourlyBudget
@@ -166,6 +167,8 @@ class Peer:
             if changed != current:
                 for event in events:
                     tx.audit(event)
+            for event in trust_events(current, changed, self._env.clock.wall_ms()):
+                tx.audit(event)
             return tx.put_contact(changed)
 
         self.record = await self._env.store.write(work)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,8 +23,9 @@ from p2pchat.node.credentials import key_event
 from p2pchat.node.endings import NOT_SOON, reason_of, refused_as_revoked
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
+from p2pchat.node.journal import Journal
 from p2pchat.node.ledgers import LedgerDesk
-from p2pchat.node.limits import AcceptGate, Ticket
+from p2pchat.node.limits import AcceptGate, Ticket, source_of
 from p2pchat.node.link import Link
 from p2pchat.node.messages import Announcer
 from p2pchat.node.notices import NoticeDesk
@@ -70,6 +72,7 @@ class Reception:
         self,
         env: Environment,
         book: PeerBook,
+        journal: Journal,
         revocations: RevocationDesk,
         announcements: Announcements,
     ) -> None:
@@ -77,6 +80,7 @@ class Reception:
         self._announcements = announcements
         self._revocations = revocations
         self._book = book
+        self._journal = journal
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
         self._notices = NoticeDesk(CertificateDesk(env), self.ledgers, revocations)
@@ -97,9 +101,11 @@ class Reception:
             dawdler = next(iter(self._tickets))
             self._leave(dawdler)
             dawdler.abort()
+            self._turned_away(dawdler.address)
         ticket = self._gate.enter(stream.peer_address, self._env.clock.monotonic())
         if ticket is None:
             stream.abort()
+            self._turned_away(stream.peer_address)
             return
         link = self._link(stream, None, None)
         self._tickets[link] = ticket
@@ -362,6 +368,14 @@ class Reception:
             peer.session_lost = MISMATCH
         return not peer.session_lost or peer.resets.take(self._env.clock.monotonic())
 
+    def audited(self, link: Link, batch: Batch) -> Sequence[AuditEvent]:
+        """Return what the audit log is told in the batch's transaction."""
+        peer = link.require_peer()
+        if batch.started is None or not peer.session_lost:
+            return ()
+        at_ms, context = self._env.clock.wall_ms(), {"reason": peer.session_lost}
+        return (AuditEvent(AuditKind.SESSION_HEALED, at_ms, peer.identity, context=context),)
+
     def committed(self, link: Link, batch: Batch, outcome: Outcome) -> None:
         """A batch is on the disk and its bytes are handed to the transport."""
         peer = link.require_peer()
@@ -379,6 +393,8 @@ class Reception:
         """The link will write nothing more to the store."""
         self._leave(link)
         identity = link.peer_identity
+        if not (link.admitted.done() and link.admitted.result()):
+            self._refused(link, closed)
         if identity is not None and self._strangers.get(identity) is link:
             del self._strangers[identity]
         peer = link.peer
@@ -400,6 +416,28 @@ class Reception:
         link = self._strangers.pop(identity, None)
         if link is not None:
             link.close(ErrorCode.NORMAL, "the contact was changed meanwhile")
+
+    def _refused(self, link: Link, closed: ConnectionClosed) -> None:
+        """The handshake came to nothing."""
+        expected = link.peer.identity if link.peer is not None else link.peer_identity
+        known = expected is not None and self._book.by_identity(expected) is not None
+        self._journal.refused(
+            closed.code,
+            outbound=link.opening.outbound,
+            by_peer=closed.by_peer,
+            principal=expected if known else None,
+            source=source_of(link.address),
+        )
+
+    def _turned_away(self, address: str) -> None:
+        """There were too many: not even a handshake was begun with this one."""
+        self._journal.refused(
+            ErrorCode.LIMIT_EXCEEDED,
+            outbound=False,
+            by_peer=False,
+            principal=None,
+            source=source_of(address),
+        )
 
     def _leave(self, link: Link) -> None:
         ticket = self._tickets.pop(link, None)

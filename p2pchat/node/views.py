@@ -6,7 +6,7 @@ sent (protocol.md §9.3): programs get it whole, and whoever shows it to a perso
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from p2pchat.identity.trust import Trust
@@ -118,7 +118,7 @@ class ContactView:
     online: bool
     post_quantum: bool
     unread: int
-    note: str
+    note: str = field(repr=False)
     addresses: tuple[str, ...]
     offline_reason: str
     offered_peer_id: str | None
@@ -134,7 +134,7 @@ class MessageView:
     contact: str
     message_id: str
     direction: Direction
-    text: str
+    text: str = field(repr=False)
     sent_at_ms: int
     state: DeliveryState
     reason: str
@@ -232,6 +232,15 @@ class KeyNews:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class AuditWarned:
+    """The audit log shows something unusual: which pattern (a name of ``store.audit_watch``)."""
+
+    pattern: str
+    count: int
+    at_ms: int
+
+
 NodeEvent = (
     MessageArrived
     | MessageStateChanged
@@ -240,4 +249,5 @@ NodeEvent = (
     | SessionRestarted
     | LedgersDiffered
     | KeyNews
+    | AuditWarned
 )

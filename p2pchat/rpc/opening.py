@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from p2pchat.errors import LockedError, ProfileInUseError
 from p2pchat.rpc import unix
 from p2pchat.rpc.client import Client, LocalClient, SocketClient
+from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.store.profile import Profile
 
 if TYPE_CHECKING:
-    from p2pchat.rpc.service import Service
+    from p2pchat.config import Config
+    from p2pchat.node.node import Node
+    from p2pchat.rpc.gate import Gate
+    from p2pchat.rpc.idle import IdleWatch
+    from p2pchat.store.lock import ProfileLock
     from p2pchat.store.open import Unlock
 
 ANSWER_S: Final = 5.0
@@ -43,6 +48,11 @@ async def attach(path: Path) -> SocketClient | None:
     try:
         async with asyncio.timeout(ANSWER_S):
             await client.call("node.status")
+    except RpcError as error:
+        if error.code == RpcCode.LOCKED:  # alive: what is asked of it next says that it is locked
+            return client
+        await client.close()
+        raise
     except TimeoutError:
         await client.close()
         raise ProfileInUseError(
@@ -110,7 +120,7 @@ class HeldProfile(LocalClient):
         service: For further connections.
     """
 
-    service: Service
+    service: Gate
 
     @classmethod
     async def open(
@@ -122,6 +132,7 @@ class HeldProfile(LocalClient):
         listen: Sequence[str] | None = None,
         dial: bool | None = None,
         on_stop: Callable[[], None] | None = None,
+        idle: IdleWatch | None = None,
     ) -> HeldProfile:
         """Open the profile and start its node.
 
@@ -132,33 +143,74 @@ class HeldProfile(LocalClient):
             listen: Where; by default as the profile's settings say.
             dial: Whether to dial, if that is not the same as ``network``.
             on_stop: Called when a client asks the process to end.
+            idle: Touched by each call.
 
         Raises:
             P2PChatError: As for ``open_client``; nothing stays open then.
         """
         # Late: a command that finds a running node needs neither libraries nor store.
         from p2pchat.config import load_config
-        from p2pchat.crypto.secret import system_rng
-        from p2pchat.node.clock import SystemClock
-        from p2pchat.node.node import Node
+        from p2pchat.rpc.gate import Gate
         from p2pchat.rpc.server import SocketServer
-        from p2pchat.rpc.service import Service
-        from p2pchat.store.open import open_profile
+        from p2pchat.store.open import hold_profile
 
         profile = Profile(path)
         config = load_config(profile.config)
         async with contextlib.AsyncExitStack() as stack:
-            opened = await asyncio.to_thread(open_profile, path, unlock=unlock)
-            stack.callback(opened.close)
-            node = Node(opened, config=config, rng=system_rng, clock=SystemClock())
-            stack.push_async_callback(node.stop)
-            addresses = config.listen if listen is None else listen
-            await node.start(addresses if network else [], dial=network if dial is None else dial)
-            service = Service(node, on_stop=on_stop)
+            lock = hold_profile(path)
+            stack.callback(lock.release)
+            addresses: Sequence[str] = config.listen if listen is None else listen
+            start = _starter(
+                path,
+                lock,
+                config,
+                listen=addresses if network else [],
+                dial=network if dial is None else dial,
+            )
+            gate = Gate(start, _checker(path), on_stop=on_stop, idle=idle)
+            stack.push_async_callback(gate.close)
+            await gate.unlock(unlock)
             if network:
-                server = SocketServer(profile.socket, service)
+                server = SocketServer(profile.socket, gate)
                 await server.start()
                 stack.push_async_callback(server.close)
-            client = cls(service, on_close=stack.pop_all().aclose)
-            client.service = service
+            client = cls(gate, on_close=stack.pop_all().aclose)
+            client.service = gate
             return client
+
+
+def _starter(
+    path: Path, lock: ProfileLock, config: Config, *, listen: Sequence[str], dial: bool
+) -> Callable[[Unlock], Awaitable[Node]]:
+    """Return what opens the profile and starts its node, each time that it is unlocked."""
+    from p2pchat.crypto.secret import system_rng
+    from p2pchat.node.clock import SystemClock
+    from p2pchat.node.node import Node
+    from p2pchat.store.open import open_profile
+
+    async def start(unlock: Unlock) -> Node:
+        clock = SystemClock()
+        opened = await asyncio.to_thread(
+            open_profile, path, unlock=unlock, now_ms=clock.wall_ms(), lock=lock
+        )
+        node = Node(opened, config=config, rng=system_rng, clock=clock)
+        try:
+            await node.start(listen, dial=dial)
+        except BaseException:  # whatever it was: no open store stays behind
+            await node.stop()
+            raise
+        return node
+
+    return start
+
+
+def _checker(path: Path) -> Callable[[Unlock], Awaitable[None]]:
+    """Return what tells whether something would open the profile."""
+    from p2pchat.node.clock import SystemClock
+    from p2pchat.store.unlocking import check_unlock
+
+    async def check(unlock: Unlock) -> None:
+        now_ms = SystemClock().wall_ms()
+        await asyncio.to_thread(check_unlock, Profile(path), unlock, now_ms=now_ms)
+
+    return check

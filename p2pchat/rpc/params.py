@@ -18,8 +18,16 @@ from p2pchat.constants import (
     NOTE_MAX_CHARS,
     TEXT_MAX_BYTES,
 )
+from p2pchat.crypto.secret import Secret
+from p2pchat.node.audit_desk import RECORDS_MAX as AUDIT_MAX
 from p2pchat.node.node import MESSAGES_MAX
 from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.store.unlocking import (
+    PASSPHRASE_MAX_BYTES,
+    KeychainUnlock,
+    PassphraseUnlock,
+    Unlock,
+)
 
 LIST_DEFAULT: Final = 50
 """Messages in a page when nothing is said: a screen and a half."""
@@ -28,18 +36,22 @@ LIST_MAX: Final = MESSAGES_MAX
 WAIT_MAX_S: Final = 24 * 3600.0
 """One ``message.wait``; whoever waits longer asks again."""
 
-PASSPHRASE_MAX_BYTES: Final = 4096
-"""Anything longer is no passphrase but the wrong file."""
 
 Handle = Annotated[str, msgspec.Meta(min_length=1, max_length=4 * NAME_MAX_BYTES)]
 """A local name or a peer id; longer ones match nothing."""
 MessageId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MAX_BYTES)]
+Passphrase = Annotated[bytes, msgspec.Meta(max_length=PASSPHRASE_MAX_BYTES)]
+"""As base64, since it is any bytes."""
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX_BYTES)]
 
 
 class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base: no parameters."""
+
+    def __repr__(self) -> str:
+        """Name the kind alone: parameters hold messages and passphrases."""
+        return f"<{type(self).__name__}>"
 
 
 class ContactParams(Params, frozen=True):
@@ -98,6 +110,13 @@ class WaitParams(MessageParams, frozen=True):
     timeout: Annotated[float, msgspec.Meta(ge=0, le=WAIT_MAX_S)]
 
 
+class AuditParams(Params, frozen=True):
+    """``audit.list``."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=AUDIT_MAX)] = LIST_DEFAULT
+    kind: Annotated[str, msgspec.Meta(max_length=64)] | None = None
+
+
 class ListParams(ContactParams, frozen=True):
     """``message.list``."""
 
@@ -119,6 +138,25 @@ class BackupParams(Params, frozen=True):
     passphrase: Annotated[bytes, msgspec.Meta(min_length=1, max_length=PASSPHRASE_MAX_BYTES)]
 
 
+class UnlockParams(Params, frozen=True):
+    """``node.unlock``; without a passphrase, by the OS keychain."""
+
+    passphrase: Passphrase | None = None
+
+
+class KeychainParams(Params, frozen=True):
+    """``key.keychain``; ``old`` is the passphrase until now, if there is one."""
+
+    old: Passphrase | None = None
+
+
+class PassphraseParams(Params, frozen=True):
+    """``key.passphrase``; ``old`` as for the keychain."""
+
+    new: Passphrase
+    old: Passphrase | None = None
+
+
 P = TypeVar("P", bound=Params)
 
 
@@ -132,3 +170,8 @@ def convert(params: dict[str, Any] | list[Any], kind: type[P]) -> P:
         return msgspec.convert(params or {}, kind)
     except msgspec.ValidationError as error:
         raise RpcError(RpcCode.INVALID_PARAMS, f"invalid parameters: {error}") from None
+
+
+def to_unlock(passphrase: bytes | None) -> Unlock:
+    """Return what a passphrase in parameters unlocks; none stands for the OS keychain."""
+    return KeychainUnlock() if passphrase is None else PassphraseUnlock(Secret(passphrase))

@@ -9,7 +9,7 @@ carries more than its code, one sentence and a ``kind``, and what is formatted h
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Final
 
@@ -71,7 +71,7 @@ class Call:
     """
 
     method: str
-    params: dict[str, Any] | list[Any]
+    params: dict[str, Any] | list[Any] = field(repr=False)
     request_id: RequestId
     is_notification: bool = False
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.node.views import (
+    AuditWarned,
     ContactChanged,
     ContactRequested,
     ContactView,
@@ -29,6 +30,7 @@ from p2pchat.node.views import (
 from p2pchat.rpc import params as p
 from p2pchat.rpc.failures import to_rpc_error
 from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.store.unlocking import KeychainUnlock, PassphraseUnlock
 
 if TYPE_CHECKING:
     from p2pchat.node.node import Node, Subscription
@@ -72,6 +74,8 @@ class Service:
             "contact.verify": (p.VerifyParams, self._verify),
             "key.revocation": (p.Params, self._revocation),
             "key.revoke": (p.RevokeParams, self._revoke),
+            "key.passphrase": (p.PassphraseParams, self._change_passphrase),
+            "key.keychain": (p.KeychainParams, self._change_to_keychain),
             "message.send": (p.SendParams, self._send),
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
@@ -79,6 +83,10 @@ class Service:
             "message.ledger": (p.LedgerParams, self._ledger),
             "message.wait": (p.WaitParams, self._wait),
             "backup.create": (p.BackupParams, self._backup),
+            "audit.list": (p.AuditParams, self._audit_list),
+            "audit.warnings": (p.Params, self._audit_warnings),
+            "audit.verify": (p.Params, self._audit_verify),
+            "audit.export": (p.Params, self._audit_export),
         }
 
     async def call(self, method: str, params: dict[str, Any] | list[Any]) -> object:
@@ -183,6 +191,15 @@ class Service:
     async def _verify(self, params: p.VerifyParams) -> object:
         return {"trust": (await self._node.verify(params.contact, params.number)).value}
 
+    async def _change_passphrase(self, params: p.PassphraseParams) -> object:
+        new = PassphraseUnlock(Secret(params.new))
+        await self._node.locks.change(old=p.to_unlock(params.old), new=new)
+        return {}
+
+    async def _change_to_keychain(self, params: p.KeychainParams) -> object:
+        await self._node.locks.change(old=p.to_unlock(params.old), new=KeychainUnlock())
+        return {}
+
     async def _send(self, params: p.SendParams) -> object:
         view = await self._node.send(params.contact, params.text)
         return {"message_id": view.message_id, "state": view.state.value}
@@ -216,6 +233,28 @@ class Service:
             "contacts": made.contacts,
             "messages": made.messages,
         }
+
+    async def _audit_list(self, params: p.AuditParams) -> object:
+        records = await self._node.audit.records(params.limit, params.kind)
+        return [asdict(record) for record in records]
+
+    async def _audit_warnings(self, _: p.Params) -> object:
+        return [asdict(warning) for warning in self._node.audit.warnings()]
+
+    async def _audit_verify(self, _: p.Params) -> object:
+        report = await self._node.audit.verify()
+        return {
+            "ok": report.log is not None,
+            "finding": report.finding,
+            "sequence": report.sequence,
+            "head_outside": report.has_witness,
+            "first": report.log.first if report.log else 0,
+            "last": report.log.last if report.log else 0,
+            "checkpoints": report.log.checkpoints if report.log else 0,
+        }
+
+    async def _audit_export(self, _: p.Params) -> object:
+        return {"lines": [line.decode("ascii") for line in await self._node.audit.export()]}
 
 
 class Notifications:
@@ -285,6 +324,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             return "ledger.differed", _ledger(view)
         case KeyNews(contact, kind, at_ms):
             return "contact.key", {"contact": contact, "news": kind.value, "at_ms": at_ms}
+        case AuditWarned(pattern, count, at_ms):
+            return "audit.warning", {"pattern": pattern, "count": count, "at_ms": at_ms}
         case _ as unreachable:
             assert_never(unreachable)
 

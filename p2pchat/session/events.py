@@ -6,7 +6,7 @@ bytes that depend on it leave ``data_to_send`` only after ``Connection.committed
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import Certificate
@@ -63,7 +63,7 @@ class PeerGreeted:
 
     accepted: bool
     name: str | None
-    note: str | None
+    note: str | None = field(repr=False)
     ledger: LedgerSummary | None = None
     announcement: Announcement = NOTHING_ANNOUNCED
 
@@ -207,7 +207,7 @@ class Attach:
 
     accepted: bool
     name: str
-    note: str = ""
+    note: str = field(default="", repr=False)
     session: SessionState | None = None
     ledger: LedgerSummary | None = None
     announcement: Announcement = NOTHING_ANNOUNCED

@@ -6,7 +6,7 @@ session. A stranger and a blocked peer get the same empty one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -78,7 +78,7 @@ class Greeting:
 
     accepted: bool
     name: str = ""
-    note: str = ""
+    note: str = field(default="", repr=False)
     session: SessionSummary | None = None
     ledger: LedgerSummary | None = None
     announcement: Announcement = NOTHING_ANNOUNCED

@@ -6,7 +6,7 @@ stop the conversation for ever, since the peer would send it again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -29,7 +29,7 @@ class Text:
 
     message_id: bytes
     sent_at_ms: int
-    body: str
+    body: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

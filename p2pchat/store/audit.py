@@ -11,8 +11,8 @@ row put back, a tool that edits, damage) cannot delete, change, insert, reorder 
 unnoticed. What it cannot prove: anything against someone who has the unlocked profile. The audit
 key lies in the same database, so such a person can sign another past. Keys that evolve with each
 record and are erased after use would protect what was recorded before the theft; they are not
-used, because old pages stay in SQLite's write-ahead log for a while, so the erasure could not be
-promised. Nor does the log notice by itself that an older copy of the whole database was put
+used, because old pages stay in SQLite's write-ahead log, which would have to be emptied after
+each record. Nor does the log notice by itself that an older copy of the whole database was put
 back: the head kept outside of it does (``store.audit_head``), unless that was put back as well.
 An export handed to somebody else in time is the one witness that a thief cannot reach.
 """
@@ -27,9 +27,11 @@ import apsw
 
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
-from p2pchat.errors import DamagedStoreError
+from p2pchat.errors import AuditError, DamagedStoreError
 from p2pchat.identity.audit_key import certify_audit_key, derive_audit_seed
 from p2pchat.store import audit_record as form
+from p2pchat.store.audit_types import AuditLog, AuditRecord, Head
+from p2pchat.store.audit_watch import LOOK_BACK, WATCHED, warnings_due, was_told
 from p2pchat.store.ports import AuditEvent, AuditKind
 from p2pchat.store.rows import Row
 
@@ -42,23 +44,20 @@ RECORDS_MAX: Final = 100_000
 PRUNE_RECORDS: Final = 1000
 """Pruned at once, so that a full log does not say so in every other record."""
 
+_PAGE: Final = 500
+"""Records read at once when some are looked for."""
+_ABOVE_ALL: Final = 2**63 - 1
+
 Execute = Callable[[str, Sequence[Any]], list[Row]]
 """Runs one statement inside the current transaction and returns all its rows."""
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a log, as signed.
+class Appended:
+    """What came of an event: the new head, and the warnings that it gave rise to."""
 
-    Attributes:
-        sequence: Of the last record; 0 of an empty log.
-        digest: Its hash; 32 bytes.
-        signature: By the audit key, over ``HEAD_LABEL`` and both; 64 bytes.
-    """
-
-    sequence: int
-    digest: bytes
-    signature: bytes
+    head: Head
+    warnings: tuple[AuditEvent, ...]
 
 
 def executor(connection: apsw.Connection) -> Execute:
@@ -93,22 +92,34 @@ def certify(execute: Execute, identity_seed: Secret) -> None:
     )
 
 
-def append(execute: Execute, event: AuditEvent) -> None:
-    """Append a record, and a checkpoint or a pruning if one is due.
+def append(execute: Execute, event: AuditEvent) -> Appended:
+    """Append a record, and a warning, a checkpoint or a pruning if one is due.
+
+    A warning that was given already in the last day is left out.
 
     Raises:
         DamagedStoreError: The log's key or head is gone.
     """
     seed, head = _load(execute)
-    head = _append(execute, seed, head, event)
+    warnings: list[AuditEvent] = []
+    if event.kind is AuditKind.WARNING:
+        if not was_told(event.context.get("reason"), latest(execute, LOOK_BACK), event.at_ms):
+            warnings.append(event)
+    else:
+        head = _append(execute, seed, head, event)
+        if event.kind in WATCHED:
+            warnings += warnings_due(latest(execute, LOOK_BACK), event.at_ms)
+    for warning in warnings:
+        head = _append(execute, seed, head, warning)
     if _checkpoint_is_due(execute, head, event.at_ms):
-        head = checkpoint(execute, event.at_ms)
+        head = checkpoint(execute, event.at_ms).head
     if head.sequence >= _first(execute) + RECORDS_MAX + PRUNE_RECORDS:
-        _prune(execute, seed, head, event.at_ms)
+        head = _prune(execute, seed, head, event.at_ms)
+    return Appended(head, tuple(warnings))
 
 
-def checkpoint(execute: Execute, at_ms: int) -> Head:
-    """Sign the chain as it is, in a record of its own; returns the new head.
+def checkpoint(execute: Execute, at_ms: int) -> Appended:
+    """Sign the chain as it is, in a record of its own.
 
     Raises:
         DamagedStoreError: The log's key or head is gone.
@@ -120,27 +131,55 @@ def checkpoint(execute: Execute, at_ms: int) -> Head:
     execute(
         "UPDATE audit_log SET checkpoint = ?, checkpoint_at_ms = ?", (head.sequence, event.at_ms)
     )
-    return head
+    return Appended(head, ())
 
 
-def read_head(execute: Execute) -> Head:
-    """Return the head as stored, not verified.
-
-    Raises:
-        DamagedStoreError: It is gone.
-    """
-    return _load(execute)[1]
-
-
-def read_certificate(execute: Execute) -> bytes:
-    """Return the audit key's certificate as stored, not verified.
+def read_log(execute: Execute) -> AuditLog:
+    """Return all of the log as stored, not verified.
 
     Raises:
-        DamagedStoreError: It is gone.
+        DamagedStoreError: The log's key or head is gone.
     """
-    for (certificate,) in execute("SELECT certificate FROM audit_log", ()):
-        return bytes(certificate)
-    raise _gone()
+    rows = execute("SELECT sequence, record, hash FROM audit_record ORDER BY sequence", ())
+    return _log(execute, rows)
+
+
+def read_log_at(execute: Execute, sequence: int) -> AuditLog:
+    """Return the log with no record but that one, if it has it."""
+    sql = "SELECT sequence, record, hash FROM audit_record WHERE sequence = ?"
+    return _log(execute, execute(sql, (sequence,)))
+
+
+def latest(execute: Execute, limit: int, kind: str | None = None) -> list[AuditRecord]:
+    """Return the newest records, oldest first, only those of ``kind`` if given.
+
+    What cannot be read is left out: to say what is wrong is the verification's business.
+    """
+    found: list[AuditRecord] = []
+    below = _ABOVE_ALL
+    while len(found) < limit:
+        rows = execute(
+            "SELECT sequence, record FROM audit_record WHERE sequence < ?"
+            " ORDER BY sequence DESC LIMIT ?",
+            (below, _PAGE),
+        )
+        for _, record in rows:
+            try:
+                read = form.decode(record)
+            except AuditError:
+                continue
+            if kind is None or read.kind == kind:
+                found.append(read)
+        if len(rows) < _PAGE:
+            break
+        below = rows[-1][0]
+    return found[:limit][::-1]
+
+
+def _log(execute: Execute, rows: list[Row]) -> AuditLog:
+    _, head = _load(execute)
+    ((certificate,),) = execute("SELECT certificate FROM audit_log", ())
+    return AuditLog(certificate, [(row[0], row[1], row[2]) for row in rows], head)
 
 
 def _load(execute: Execute) -> tuple[Secret, Head]:
@@ -164,7 +203,13 @@ def _signed(seed: Secret, sequence: int, digest: bytes) -> Head:
 def _append(execute: Execute, seed: Secret, head: Head, event: AuditEvent) -> Head:
     record = form.encode(event, head.sequence + 1)
     new = _signed(seed, head.sequence + 1, form.next_hash(head.digest, record))
-    execute("INSERT INTO audit_record VALUES (?, ?, ?)", (new.sequence, record, new.digest))
+    try:
+        execute("INSERT INTO audit_record VALUES (?, ?, ?)", (new.sequence, record, new.digest))
+    except apsw.ConstraintError:
+        raise DamagedStoreError(
+            f"the audit log has a record {new.sequence} after its end; p2pchat audit verify says "
+            "more, and a backup of the profile is needed"
+        ) from None
     execute(
         "UPDATE audit_log SET sequence = ?, hash = ?, signature = ?",
         (new.sequence, new.digest, new.signature),
@@ -184,11 +229,19 @@ def _checkpoint_is_due(execute: Execute, head: Head, now_ms: int) -> bool:
     )
 
 
-def _prune(execute: Execute, seed: Secret, head: Head, at_ms: int) -> None:
+def _prune(execute: Execute, seed: Secret, head: Head, at_ms: int) -> Head:
     """Delete the oldest records, and say in a signed record what the first one left follows."""
     last = head.sequence - RECORDS_MAX
-    ((digest,),) = execute("SELECT hash FROM audit_record WHERE sequence = ?", (last,))
+    rows = execute("SELECT hash FROM audit_record WHERE sequence = ?", (last,))
+    if not rows:  # somebody has deleted it: the log goes on, and begins after the next one
+        return head
+    digest: bytes = rows[0][0]
     signature = form.sign(seed, form.PRUNING_LABEL, last, digest)
-    context = {"first": last + 1, "hash": digest.hex(), "signature": signature.hex()}
-    _append(execute, seed, head, AuditEvent(AuditKind.PRUNED, at_ms, context=context))
+    context: dict[str, str | int] = {
+        "first": last + 1,
+        "hash": digest.hex(),
+        "signature": signature.hex(),
+    }
+    head = _append(execute, seed, head, AuditEvent(AuditKind.PRUNED, at_ms, context=context))
     execute("DELETE FROM audit_record WHERE sequence <= ?", (last,))
+    return head

@@ -14,7 +14,6 @@ The audit key names the log: another log has another h(0), and its signatures do
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import AuditError
 from p2pchat.identity.keys import peer_id
 from p2pchat.sanitize import clean_line
+from p2pchat.store.audit_types import AuditRecord
 from p2pchat.store.ports import AuditEvent
 
 LOG_LABEL: Final = b"p2pchat/1 audit log\x00"
@@ -41,27 +41,6 @@ RECORD_MAX_BYTES: Final = 1 << 16
 """Longer than every field at once in letters that JSON writes with 12 bytes each."""
 _SAFE_INTEGER: Final = 2**53 - 1
 """Beyond it other programs read another number."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditRecord:
-    """A record as it can be read back; names and numbers are as in its JSON.
-
-    Attributes:
-        sequence: 1 for the first of the log.
-        at_ms: Wall clock.
-        kind: An ``AuditKind``, or what a later version records.
-        principal: A peer id, or None.
-        key_id: 16 hexadecimal digits, or None.
-        context: Strings and whole numbers.
-    """
-
-    sequence: int
-    at_ms: int
-    kind: str
-    principal: str | None
-    key_id: str | None
-    context: dict[str, str | int]
 
 
 def first_hash(audit_key: bytes) -> bytes:
@@ -121,6 +100,7 @@ def decode(record: bytes) -> AuditRecord:
         read = AuditRecord(**value)
         if (
             type(read.sequence) is not int
+            or not 0 < read.sequence <= _SAFE_INTEGER
             or type(read.at_ms) is not int
             or type(read.kind) is not str
             or type(read.context) is not dict

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import TypeVar
 
 import apsw
@@ -21,12 +21,13 @@ import apsw
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DamagedStoreError
 from p2pchat.store import freshness
-from p2pchat.store.audit import executor
+from p2pchat.store.audit import Appended, executor
+from p2pchat.store.audit_head import HeadFile
 from p2pchat.store.connection import create_database, open_database, probe
 from p2pchat.store.faults import translated
 from p2pchat.store.freshness import CountFile
-from p2pchat.store.ports import IdentityRecord, Transaction
-from p2pchat.store.profile import COUNT
+from p2pchat.store.ports import AuditEvent, IdentityRecord, Transaction
+from p2pchat.store.profile import AUDIT_HEAD, COUNT
 from p2pchat.store.reader import Reader
 from p2pchat.store.schema import migrate
 from p2pchat.store.search import SearchIndex
@@ -41,16 +42,30 @@ class Database:
 
     Attributes:
         stale: Why the database is older than it was, if it is: no session is left in it then.
+        audit_head: The end of the audit log that is kept outside of the database.
     """
 
     def __init__(
-        self, writer: Writer, reader: Reader, connect: Callable[[], apsw.Connection], stale: str
+        self,
+        writing: apsw.Connection,
+        reading: apsw.Connection,
+        path: Path,
+        key: Secret,
+        *,
+        count_file: CountFile,
+        stale: str,
+        audit_head: HeadFile,
     ) -> None:
         self.stale = stale
-        self._writer = writer
-        self._reader = reader
-        self._connect = connect
+        self.audit_head = audit_head
+        self._path = path
+        self._key = key
+        self._warned: Callable[[AuditEvent], None] | None = None
+        self._unheard: list[AuditEvent] = []
+        self._lock = Lock()
         self._closing = Lock()
+        self._writer = Writer(writing, count_file, self._audited)
+        self._reader = Reader(reading)
 
     def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run a unit of work; completes after the durable commit.
@@ -74,7 +89,28 @@ class Database:
         Raises:
             StoreError: It cannot be opened.
         """
-        return self._connect()
+        return open_database(self._path, self._key, read_only=True)
+
+    def on_warning(self, warned: Callable[[AuditEvent], None]) -> None:
+        """Call ``warned`` with each warning of the audit log, those since the opening included.
+
+        It is called on this thread or the store's, and must not raise.
+        """
+        with self._lock:
+            self._warned = warned
+            unheard, self._unheard = self._unheard, []
+        for warning in unheard:
+            warned(warning)
+
+    def _audited(self, audited: list[Appended]) -> None:
+        self.audit_head.write(audited[-1].head)
+        for warning in [warning for appended in audited for warning in appended.warnings]:
+            with self._lock:
+                warned = self._warned
+                if warned is None:
+                    self._unheard.append(warning)
+            if warned is not None:
+                warned(warning)
 
     async def close(self) -> None:
         """Finish what is queued and close the files."""
@@ -85,6 +121,7 @@ class Database:
         with self._closing:
             self._reader.close()  # first: the last connection folds the log into the file
             self._writer.close()
+            self._key.wipe()
 
 
 def create_store(
@@ -117,20 +154,18 @@ def create_store(
 def write_identity(
     connection: apsw.Connection,
     identity: IdentityRecord,
-    also: Callable[[Transaction], None] = lambda _: None,
+    events: Sequence[AuditEvent] = (),
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Bring an empty database to the newest version and give it its identity.
-
-    Args:
-        connection: Of the empty database.
-        identity: The profile's own.
-        also: Writes what else is there from the first day, in the same transaction.
-    """
+    """Bring an empty database to the newest version; give it identity, first records, settings."""
     migrate(connection)
     connection.execute("BEGIN IMMEDIATE")
     transaction = SqlTransaction(connection, SearchIndex(connection))
     transaction.put_identity(identity)
-    also(transaction)
+    for event in events:
+        transaction.audit(event)
+    for key, value in settings.items():
+        transaction.put_setting(key, value)
     connection.execute("COMMIT")
 
 
@@ -156,8 +191,13 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
             count_file = CountFile(path.with_name(COUNT))
             stale = _make_fresh(writing, count_file)
             reading = open_database(path, key, read_only=True)
-            connect = partial(open_database, path, key, read_only=True)
-            return Database(Writer(writing, count_file), Reader(reading), connect, stale), identity
+            own = Secret(key.reveal())  # ``close`` wipes it, the caller's is the caller's
+            head = HeadFile(path.with_name(AUDIT_HEAD))
+            head.inspect(executor(writing))
+            store = Database(
+                writing, reading, path, own, count_file=count_file, stale=stale, audit_head=head
+            )
+            return store, identity
         except BaseException:  # whatever it was, the files must not stay open
             if reading is not None:
                 reading.close()

@@ -42,6 +42,13 @@ class Keychain(Protocol):
             StoreError: The keychain did not take it.
         """
 
+    def delete(self, entry: str) -> None:
+        """Forget the key of ``entry``.
+
+        Raises:
+            StoreError: The keychain still has it, or cannot be asked.
+        """
+
 
 class SystemKeychain:
     """The best allowed keychain of this desktop, found when first asked."""
@@ -75,6 +82,20 @@ class SystemKeychain:
         if kept != key.reveal().hex():
             # KWallet reports a failed write only by a number that keyring drops.
             raise StoreError("the OS keychain did not keep the key")
+
+    def delete(self, entry: str) -> None:
+        """See ``Keychain``."""
+        try:
+            backend = _backend()
+            if backend.get_password(SERVICE, entry) is not None:
+                backend.delete_password(SERVICE, entry)
+                if backend.get_password(SERVICE, entry) is None:
+                    return
+            else:
+                return
+        except Exception as error:  # D-Bus and keyring errors have no common root
+            raise StoreError(f"the OS keychain did not delete {entry}: {error}") from error
+        raise StoreError(f"the OS keychain did not delete {entry}")
 
 
 def _backend() -> Any:

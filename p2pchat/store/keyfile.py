@@ -10,7 +10,8 @@ Method 1 is Argon2id over a passphrase; method 2 is a 32-byte key in the OS keyc
 hash at the end is no protection: it tells a damaged file from a wrong passphrase, so that the
 person does not search for a typing mistake that is none.
 
-Written once, atomically, and never over an existing file.
+Written atomically: by ``write`` never over an existing file, by ``replace`` in its place, so that
+at each instant there is a whole one.
 """
 
 from __future__ import annotations
@@ -210,6 +211,17 @@ def write(path: Path, key_file: KeyFile) -> None:
         ProfileExistsError: There is one already.
         StoreError: The disk refuses.
     """
+    if path.exists():
+        raise ProfileExistsError(f"{path} exists already; it is never overwritten")
+    replace(path, key_file)
+
+
+def replace(path: Path, key_file: KeyFile) -> None:
+    """Put the file in the place of whatever is at ``path``, durably; a crash leaves either.
+
+    Raises:
+        StoreError: The disk refuses; what was there is still there.
+    """
     temporary = path.with_name(path.name + ".tmp")
     try:
         temporary.unlink(missing_ok=True)  # of a run that was killed; the profile's lock is ours
@@ -219,9 +231,6 @@ def write(path: Path, key_file: KeyFile) -> None:
             file.write(key_file.encode())
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
-            temporary.unlink()
-            raise ProfileExistsError(f"{path} exists already; it is never overwritten")
         temporary.rename(path)
         sync_folder(path.parent)
     except OSError as error:

@@ -9,10 +9,9 @@ could hold someone's identity is overwritten or deleted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Final
 
 import apsw
 
@@ -21,7 +20,6 @@ from p2pchat.crypto import pwhash, x25519
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import (
     DamagedStoreError,
-    LockedError,
     NoProfileError,
     ProfileExistsError,
     StoreError,
@@ -31,32 +29,36 @@ from p2pchat.identity.certificate import issue
 from p2pchat.identity.keys import generate_identity, identity_from_seed, key_id
 from p2pchat.sanitize import clean_line
 from p2pchat.store import keyfile
+from p2pchat.store.attempts import Attempts
 from p2pchat.store.connection import DATABASE_ID_LEN, require_cipher
 from p2pchat.store.database import Database, create_store, open_store, write_identity
-from p2pchat.store.keychain import Keychain, SystemKeychain
 from p2pchat.store.lock import ProfileLock
-from p2pchat.store.ports import AuditEvent, AuditKind, IdentityRecord, Transaction
+from p2pchat.store.ports import AuditEvent, AuditKind, IdentityRecord
 from p2pchat.store.profile import Profile, guard_folder, make_folder
+from p2pchat.store.unlocking import (
+    KeychainUnlock,
+    PassphraseUnlock,
+    Unlock,
+    require_usable,
+    unlock_key,
+    wrap,
+)
+
+__all__ = [
+    "RECOVERED_AT_KEY",
+    "KeychainUnlock",
+    "OpenProfile",
+    "PassphraseUnlock",
+    "Unlock",
+    "create_profile",
+    "hold_profile",
+    "make_profile",
+    "open_profile",
+    "profile_exists",
+]
 
 RECOVERED_AT_KEY: Final = "identity.recovered_at_ms"
 """Setting of a profile whose identity came from a recovery kit: when, wall clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class PassphraseUnlock:
-    """Unlock by what the person types: any non-empty bytes."""
-
-    passphrase: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class KeychainUnlock:
-    """Unlock by a key that the OS keychain holds."""
-
-    keychain: Keychain = field(default_factory=SystemKeychain)
-
-
-Unlock = PassphraseUnlock | KeychainUnlock
 
 
 @dataclass(slots=True)
@@ -67,22 +69,27 @@ class OpenProfile:
         path: The folder.
         store: The running store.
         identity: Our own secrets, as stored when the profile was opened.
+        attempts: Wrong passphrases that nobody was told of yet.
     """
 
     path: Path
     store: Database
     identity: IdentityRecord
-    _lock: ProfileLock
+    attempts: Attempts
+    _lock: ProfileLock | None
 
     def close(self) -> None:
-        """Finish what is queued, close the store, give the lock back; blocks, harmless twice.
+        """Finish what is queued, close the store, give the lock back if it is ours; blocks.
+
+        Harmless twice.
 
         Inside an event loop, await ``store.close()`` first: then this does not wait.
         """
         try:
             self.store.close_now()
         finally:
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
 
 def create_profile(
@@ -119,15 +126,24 @@ def create_profile(
 
     def fill(connection: apsw.Connection) -> None:
         if recovered is None:
-            signing, generation, also = generate_identity(rng=rng), 0, _nothing
+            signing, generation, settings = generate_identity(rng=rng), 0, {}
+            kind = AuditKind.IDENTITY_MADE
         else:
             signing = identity_from_seed(recovered)
             generation = now_ms // 1000  # seconds: later than any that was counted up (R-3.3.6)
-            also = partial(_note_recovery, identity=signing.public, now_ms=now_ms)
+            settings = {RECOVERED_AT_KEY: str(now_ms)}
+            kind = AuditKind.RECOVERED
         static = x25519.generate(rng=rng)
         certificate = issue(signing.seed, static.public, generation=generation, now_ms=now_ms)
+        made = (
+            AuditEvent(kind, now_ms, signing.public, key_id(signing.public)),
+            AuditEvent(
+                AuditKind.KEY_MADE, now_ms, signing.public, key_id(static.public),
+                {"purpose": "static key", "generation": certificate.generation},
+            ),
+        )  # fmt: skip
         record = IdentityRecord(name, signing.seed, static.private, certificate.encoded)
-        write_identity(connection, record, also)
+        write_identity(connection, record, made, settings)
 
     return make_profile(path, fill, unlock=unlock, rng=rng, memory_kib=memory_kib)
 
@@ -153,8 +169,7 @@ def make_profile(
         As ``create_profile``; and whatever ``fill`` raises.
     """
     require_cipher()
-    if isinstance(unlock, PassphraseUnlock) and not len(unlock.passphrase):
-        raise UsageError("the passphrase is empty; give one of several words")
+    require_usable(unlock)
     profile = Profile(path)
     make_folder(path)
     lock = ProfileLock(profile.lock)
@@ -162,47 +177,72 @@ def make_profile(
         _clear_way(profile)
         database_key = Secret(rng(KEY_LEN))
         database_id = rng(DATABASE_ID_LEN)
-        wrapped = _wrap(database_key, database_id, unlock, memory_kib=memory_kib, rng=rng)
+        wrapped = wrap(database_key, database_id, unlock, memory_kib=memory_kib, rng=rng)
         create_store(profile.database, database_key, database_id, fill)
         keyfile.write(profile.key, wrapped)  # from here on it is a profile
         profile.unfinished.unlink(missing_ok=True)
         store, identity = open_store(profile.database, database_key, database_id)
+        database_key.wipe()
     except OSError as error:
         lock.release()
         raise StoreError(f"cannot make the profile in {path}: {error.strerror}") from error
     except BaseException:  # whatever it was, the lock must not stay
         lock.release()
         raise
-    return OpenProfile(path, store, identity, lock)
+    return OpenProfile(path, store, identity, Attempts(profile.attempts), lock)
 
 
-def open_profile(path: Path, *, unlock: Unlock) -> OpenProfile:
+def hold_profile(path: Path) -> ProfileLock:
+    """Take the lock of an existing profile, to open it once or several times under it.
+
+    Raises:
+        NoProfileError: There is none, or it was never finished.
+        ProfileInUseError: Another process holds it.
+        DamagedStoreError: Its key file is gone.
+        StoreError: The folder is not ours.
+    """
+    profile = Profile(path)
+    _require_profile(profile)
+    guard_folder(path)
+    return ProfileLock(profile.lock)
+
+
+def open_profile(
+    path: Path, *, unlock: Unlock, now_ms: int, lock: ProfileLock | None = None
+) -> OpenProfile:
     """Unlock an existing profile.
 
     Args:
         path: The folder.
         unlock: What the person offers.
+        now_ms: Wall clock, for the delay after wrong passphrases.
+        lock: Of ``hold_profile``, stays the caller's; without, it is taken, and given back by
+            ``close``.
 
     Raises:
         NoProfileError: There is none, or it was never finished.
         ProfileInUseError: Another process holds it.
-        LockedError: The passphrase is wrong or empty, or the keychain does not have the key.
+        LockedError: The passphrase is wrong, empty or comes too early, or the keychain does not
+            have the key.
         DamagedStoreError: A file is missing, damaged, not encrypted, or another profile's.
         StoreError: The folder is not ours, or was made by a newer p2pchat.
     """
     profile = Profile(path)
-    _require_profile(profile)
-    guard_folder(path)
-    lock = ProfileLock(profile.lock)
+    own = hold_profile(path) if lock is None else None
     try:
         key_file = keyfile.read(profile.key)
-        database_key = keyfile.unwrap(key_file, _wrapping_key(key_file, unlock))
-        store, identity = open_store(profile.database, database_key, key_file.database_id)
+        attempts = Attempts(profile.attempts)
+        database_key = unlock_key(key_file, unlock, attempts, now_ms=now_ms)
+        try:
+            store, identity = open_store(profile.database, database_key, key_file.database_id)
+        finally:
+            database_key.wipe()
         profile.unfinished.unlink(missing_ok=True)  # made whole, then killed before its last step
     except BaseException:  # whatever it was, the lock must not stay
-        lock.release()
+        if own is not None:
+            own.release()
         raise
-    return OpenProfile(path, store, identity, lock)
+    return OpenProfile(path, store, identity, attempts, own)
 
 
 def profile_exists(path: Path) -> bool:
@@ -247,51 +287,8 @@ def _lost_key_file(profile: Profile) -> DamagedStoreError:
     )
 
 
-def _nothing(_: Transaction) -> None:
-    """Write nothing more."""
-
-
-def _note_recovery(tx: Transaction, *, identity: bytes, now_ms: int) -> None:
-    """Let the contacts be told that this is another computer (protocol.md §3.7)."""
-    tx.put_setting(RECOVERED_AT_KEY, str(now_ms))
-    tx.audit(AuditEvent(AuditKind.RECOVERED, now_ms, identity, key_id(identity)))
-
-
 def _require_name(name: str) -> None:
     if not name.strip() or clean_line(name, NAME_MAX_BYTES) != name:
         raise UsageError("a name is one line of printable characters without spaces around it")
     if len(name.encode()) > NAME_MAX_BYTES:
         raise UsageError(f"a name has at most {NAME_MAX_BYTES} bytes of UTF-8")
-
-
-def _wrap(
-    database_key: Secret, database_id: bytes, unlock: Unlock, *, memory_kib: int, rng: Rng
-) -> keyfile.KeyFile:
-    match unlock:
-        case PassphraseUnlock(passphrase):
-            return keyfile.wrap_with_passphrase(
-                database_key, database_id, passphrase, memory_kib=memory_kib, rng=rng
-            )
-        case KeychainUnlock(keychain):
-            wrapping_key = Secret(rng(KEY_LEN))
-            key_file = keyfile.wrap_with_key(
-                database_key, database_id, wrapping_key, entry=rng(pwhash.SALT_LEN), rng=rng
-            )
-            keychain.put(key_file.keychain_entry, wrapping_key)
-            return key_file
-        case _:
-            assert_never(unlock)
-
-
-def _wrapping_key(key_file: keyfile.KeyFile, unlock: Unlock) -> Secret:
-    match key_file.method, unlock:
-        case keyfile.Method.PASSPHRASE, PassphraseUnlock(passphrase):
-            if not len(passphrase):
-                raise LockedError("the passphrase is empty")
-            return keyfile.derive_wrapping_key(key_file, passphrase)
-        case keyfile.Method.KEYCHAIN, KeychainUnlock(keychain):
-            return keychain.get(key_file.keychain_entry)
-        case keyfile.Method.PASSPHRASE, _:
-            raise LockedError("this profile is unlocked by a passphrase, not by the OS keychain")
-        case _:
-            raise LockedError("this profile is unlocked by the OS keychain, not by a passphrase")

@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeVar
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin
 from p2pchat.session.ledger import Head, LedgerSummary
+from p2pchat.store.audit_types import AuditLog, AuditRecord
 
 T = TypeVar("T")
 
@@ -93,7 +94,7 @@ class ContactRecord:
     name: str
     pin: Pin
     addresses: tuple[str, ...] = ()
-    note: str = ""
+    note: str = field(default="", repr=False)
     certificate_generation: int = 0
     added_at_ms: int = 0
     verified_at_ms: int | None = None
@@ -110,7 +111,7 @@ class MessageRecord:
     message_id: bytes
     contact_id: int
     direction: Direction
-    text: str
+    text: str = field(repr=False)
     sent_at_ms: int
     state: DeliveryState
     position: int = 0
@@ -174,6 +175,7 @@ class AuditKind(StrEnum):
 
     IDENTITY_MADE = "identity_made"
     IDENTITY_LOADED = "identity_loaded"
+    KEY_MADE = "key_made"
     IDENTITY_REPLACED = "identity_replaced"
     KEY_ROTATED = "key_rotated"
     KEY_REVOKED = "key_revoked"
@@ -206,6 +208,7 @@ class AuditKind(StrEnum):
 
 
 AUDIT_FIELDS: Final[Mapping[str, type[str | int]]] = {
+    "by": str,
     "count": int,
     "direction": str,
     "first": int,
@@ -422,6 +425,19 @@ class Transaction(Protocol):
 
     def audit(self, event: AuditEvent) -> None:
         """Append to the audit log: the record is there if, and only if, this unit commits.
+
+        Raises:
+            DamagedStoreError: The log's key or head is gone.
+        """
+
+    def audit_checkpoint(self, at_ms: int) -> None:
+        """Sign the audit log as it is now."""
+
+    def audit_records(self, limit: int, kind: str | None = None) -> list[AuditRecord]:
+        """Return the newest audit records (of one kind), oldest first; not verified."""
+
+    def audit_log(self) -> AuditLog:
+        """Return the whole audit log, to be verified or exported.
 
         Raises:
             DamagedStoreError: The log's key or head is gone.

@@ -19,8 +19,9 @@ from typing import Final
 from p2pchat.errors import StoreError, UsageError
 
 DEFAULT_NAME: Final = "default"
+AUDIT_HEAD: Final = "audit.head"
 COUNT: Final = "count"
-"""Stands beside the database, whatever that is called."""
+"""Both stand beside the database, whatever that is called."""
 HOME_VARIABLE: Final = "P2PCHAT_HOME"
 _NAME: Final = re.compile(r"\w[\w.-]{0,63}")
 """Begins with a letter, digit or underscore: neither ``..`` nor an option."""
@@ -43,6 +44,11 @@ class Profile:
         return self.path / "chat.db"
 
     @property
+    def audit_head(self) -> Path:
+        """Return the end of the audit log as last committed, kept outside of the database."""
+        return self.path / AUDIT_HEAD
+
+    @property
     def lock(self) -> Path:
         """Return the lock file."""
         return self.path / "lock"
@@ -61,6 +67,11 @@ class Profile:
     def config(self) -> Path:
         """Return the person's settings; need not exist."""
         return self.path / "config.toml"
+
+    @property
+    def attempts(self) -> Path:
+        """Return the list of wrong passphrases; need not exist."""
+        return self.path / "attempts"
 
     @property
     def unfinished(self) -> Path:

@@ -20,6 +20,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.store import audit, freshness, ledger, statements
+from p2pchat.store.audit_types import AuditLog, AuditRecord
 from p2pchat.store.ports import (
     AuditEvent,
     ContactRecord,
@@ -46,15 +47,17 @@ class SqlTransaction:
     Attributes:
         added: Messages added by this unit: so many more for the search index to follow up.
         replaced_keys: This unit has replaced private keys, whose pages must not stay in the log.
+        audited: What this unit appended to the audit log.
     """
 
-    __slots__ = ("_connection", "_index", "added", "replaced_keys")
+    __slots__ = ("_connection", "_index", "added", "audited", "replaced_keys")
 
     def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         self._connection: apsw.Connection | None = connection
         self._index = index
         self.added = 0
         self.replaced_keys = False
+        self.audited: list[audit.Appended] = []
 
     def end(self) -> None:
         """Refuse every further call: the unit is over and its thread may be elsewhere."""
@@ -138,7 +141,19 @@ class SqlTransaction:
 
     def audit(self, event: AuditEvent) -> None:
         """See ``ports.Transaction``."""
-        audit.append(self._execute, event)
+        self.audited.append(audit.append(self._execute, event))
+
+    def audit_checkpoint(self, at_ms: int) -> None:
+        """See ``ports.Transaction``."""
+        self.audited.append(audit.checkpoint(self._execute, at_ms))
+
+    def audit_records(self, limit: int, kind: str | None = None) -> list[AuditRecord]:
+        """See ``ports.Transaction``."""
+        return audit.latest(self._execute, limit, kind)
+
+    def audit_log(self) -> AuditLog:
+        """See ``ports.Transaction``."""
+        return audit.read_log(self._execute)
 
     # --- Contacts ----------------------------------------------------------------------------
 

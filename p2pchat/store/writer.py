@@ -17,7 +17,7 @@ log into the database; under steady load it does so in small pieces between grou
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty
 from threading import Thread
 from typing import Any, Final
@@ -26,6 +26,7 @@ import apsw
 
 from p2pchat.errors import StoreError
 from p2pchat.store import freshness
+from p2pchat.store.audit import Appended
 from p2pchat.store.faults import translate
 from p2pchat.store.freshness import CountFile
 from p2pchat.store.jobs import Inbox, Job, Outcome, deliver
@@ -49,10 +50,23 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Owns the writing connection and its thread."""
+    """Owns the writing connection and its thread.
 
-    def __init__(self, connection: apsw.Connection, count_file: CountFile) -> None:
+    Args:
+        connection: Nobody else writes through it.
+        count_file: Follows each commit.
+        on_audit: Called on this thread with what was appended to the audit log, once committed.
+    """
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        count_file: CountFile,
+        on_audit: Callable[[list[Appended]], None],
+    ) -> None:
         self.inbox = Inbox()
+        self._on_audit = on_audit
+        self._audited: list[Appended] = []
         self._connection = connection
         self._count_file = count_file
         self._index = SearchIndex(connection)
@@ -80,6 +94,10 @@ class Writer:
             group, more = self._next_group()
             if group:
                 deliver(self._run_group(group))
+                if self._audited:
+                    # After the results: nobody waits for the head's file, which may lag.
+                    self._on_audit(self._audited)
+                    self._audited = []
                 self._tidy = False
                 while self._overdue() and self._housekeep():
                     pass
@@ -117,13 +135,16 @@ class Writer:
         execute = self._connection.execute
         outcomes: list[Outcome] = []
         added = 0
+        audited: list[Appended] = []
         try:
             execute("BEGIN IMMEDIATE")
             before = self._connection.total_changes()
             for job in jobs:
-                outcome, messages = self._run_unit(job)
+                outcome, transaction = self._run_unit(job)
                 outcomes.append(outcome)
-                added += messages
+                if outcome.error is None:
+                    added += transaction.added
+                    audited += transaction.audited
             changed = self._connection.total_changes() != before
             count = freshness.advance(self._all) if changed else None
             execute("COMMIT")
@@ -134,6 +155,7 @@ class Writer:
         if count is not None:
             self._count_file.write(count)  # after the commit: never ahead of the disk
         self._backlog += added
+        self._audited = audited
         if self._holds_old_keys:
             self._empty_log()
         return outcomes
@@ -141,11 +163,11 @@ class Writer:
     def _all(self, sql: str, values: Sequence[Any]) -> list[Row]:
         return self._connection.execute(sql, values).fetchall()
 
-    def _run_unit(self, job: Job) -> tuple[Outcome, int]:
+    def _run_unit(self, job: Job) -> tuple[Outcome, SqlTransaction]:
         """Run one unit in a savepoint.
 
         Returns:
-            Its outcome, and how many messages it added.
+            Its outcome, and the ended transaction, which tells what it added.
 
         Raises:
             apsw.Error, StoreError: The whole transaction is lost.
@@ -164,12 +186,12 @@ class Writer:
             execute("ROLLBACK TO unit")
             execute("RELEASE unit")
             own = translate(error) if isinstance(error, apsw.Error) else error
-            return Outcome(job, error=own), 0
+            return Outcome(job, error=own), transaction
         finally:
             transaction.end()
         execute("RELEASE unit")
         self._holds_old_keys = self._holds_old_keys or transaction.replaced_keys
-        return Outcome(job, value=value), transaction.added
+        return Outcome(job, value=value), transaction
 
     def _housekeep(self) -> bool:
         """Do one small piece of work that can wait; return False if there was none."""

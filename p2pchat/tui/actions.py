@@ -6,7 +6,7 @@ those of the last two.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Trust
@@ -20,7 +20,7 @@ from p2pchat.tui.state import Anchor, Contact, Delivery, Identity, Message
 class Submitted:
     """Enter was pressed in the composer."""
 
-    text: str
+    text: str = field(repr=False)
     now_ms: int
 
 
@@ -28,7 +28,7 @@ class Submitted:
 class DraftChanged:
     """The composer's text is another."""
 
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,11 @@ class LeaveWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class LockWanted:
+    """Ctrl+L, or nobody has touched a key for long."""
+
+
+@dataclass(frozen=True, slots=True)
 class EntrySubmitted:
     """Enter on the setup screen; a Secret, since it may be a passphrase."""
 
@@ -129,6 +134,13 @@ class StatusShown:
     """Answer of ``node.status``."""
 
     listen: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WarningsListed:
+    """Answer of ``audit.warnings``, as sentences, oldest first."""
+
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +224,17 @@ class MarkedRead:
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """The client refused a call; ``trust`` if because of the contact's trust state."""
+    """The client refused a call.
+
+    Attributes:
+        trust: Because of the contact's trust state.
+        locked: Because the profile is locked.
+    """
 
     call: Call
     text: str
     trust: bool = False
+    locked: bool = False
 
 
 # --- Notifications ----------------------------------------------------------------------------
@@ -286,6 +304,26 @@ class KeyTold:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditWarned:
+    """``audit.warning``: the log of key and trust events shows something unusual."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LockChanged:
+    """``node.locked``: by whomever; whether it still is, the node is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailuresTold:
+    """``unlock.failures``: so many wrong passphrases since the unlocking before this one."""
+
+    count: int
+    last_at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewsLost:
     """``notifications.lost``: what is remembered is out of date and is listed anew."""
 
@@ -309,12 +347,14 @@ Action = (
     | Escaped
     | Answered
     | LeaveWanted
+    | LockWanted
     | EntrySubmitted
     | KeychainChosen
     | ProfileOpened
     | SetupFailed
     | IdentityShown
     | StatusShown
+    | WarningsListed
     | ContactsListed
     | ContactAdded
     | ContactSettled
@@ -333,6 +373,9 @@ Action = (
     | SessionRenewed
     | Announced
     | KeyTold
+    | AuditWarned
+    | LockChanged
+    | FailuresTold
     | NewsLost
     | ClientLost
 )

@@ -38,11 +38,12 @@ from p2pchat.tui.state import (
     Tone,
     VerifyPanel,
 )
-from p2pchat.tui.words import KEY_NEWS, short_date
+from p2pchat.tui.words import KEY_NEWS, failures, short_date
 
 Answer = (
     a.IdentityShown
     | a.StatusShown
+    | a.WarningsListed
     | a.ContactsListed
     | a.ContactAdded
     | a.ContactSettled
@@ -62,6 +63,9 @@ News = (
     | a.SessionRenewed
     | a.Announced
     | a.KeyTold
+    | a.AuditWarned
+    | a.LockChanged
+    | a.FailuresTold
     | a.NewsLost
     | a.ClientLost
 )
@@ -74,6 +78,8 @@ def answered(state: AppState, action: Answer) -> Step:
             return replace(state, identity=identity), ()
         case a.StatusShown(listen):
             return replace(state, listen=listen), ()
+        case a.WarningsListed(texts):
+            return (_warned(state, texts[-1]) if texts and not state.warned else state), ()
         case a.ContactsListed(contacts):
             return _listed(state, contacts)
         case a.ContactAdded(handle):
@@ -217,9 +223,17 @@ def notified(state: AppState, action: News) -> Step:
             text = KEY_NEWS[news].format(name=contact.name, date=short_date(at_ms, UTC))
             state, _ = _announced(state, handle, text, now_ms, Tone.WARNING)
             return state, (list_contacts(),)
+        case a.AuditWarned(text):
+            return _warned(state, text), ()
         case a.NewsLost():
             return _list_anew(state)
+        case a.LockChanged():
+            return state, (Call("node.status"),)  # refused if it is locked, which locks the screen
+        case a.FailuresTold(count, last_at_ms):
+            return replace(state, warning=failures(count, last_at_ms)), ()
         case a.ClientLost(text):
+            if state.setup is not None and state.setup.locked:
+                return replace(state, lost=text, setup=replace(state.setup, error=text)), ()
             return replace(state, lost=text), ()
         case _ as unreachable:
             assert_never(unreachable)
@@ -232,6 +246,12 @@ def _announced(
     key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
     chat = chats.append(state.conversation(handle), Notice(key, text, now_ms, tone))
     return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
+
+
+def _warned(state: AppState, text: str) -> AppState:
+    """Say it once in full; the status bar goes on pointing to it."""
+    text = f"{sentence(text)} p2pchat audit show tells what happened."
+    return replace(with_flash(state, text, Tone.WARNING), warned=True)
 
 
 def _list_anew(state: AppState) -> Step:
@@ -264,6 +284,8 @@ def refused(state: AppState, action: a.CallFailed) -> Step:
             return _compared(state, call.handle, comparison=undone, problem=text), ()
         case "contact.safety_number":
             return _compared(state, call.handle, problem=text), ()
+        case "audit.warnings":
+            return state, ()  # a node of an earlier version: nobody has asked for it
         case "message.list":
             chat = state.conversation(call.handle)
             state = with_chat(state, call.handle, replace(chat, loading=False))

@@ -8,6 +8,7 @@ store have their own threads.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gc
 import signal
@@ -20,16 +21,20 @@ from typing import Final, assert_never
 
 from prompt_toolkit.application import Application
 from prompt_toolkit.buffer import Buffer
-from prompt_toolkit.clipboard import ClipboardData
+from prompt_toolkit.clipboard import ClipboardData, InMemoryClipboard
 from prompt_toolkit.document import Document
 from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
 
+from p2pchat.config import load_config
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import LockedError, P2PChatError, UsageError
-from p2pchat.rpc.client import Client
+from p2pchat.rpc.client import Client, SocketClient
+from p2pchat.rpc.idle import IdleWatch
+from p2pchat.rpc.protocol import RpcError
+from p2pchat.store.profile import Profile
 from p2pchat.tui import actions as a
-from p2pchat.tui import chats, layout
+from p2pchat.tui import chats, layout, surface
 from p2pchat.tui import effects as e
 from p2pchat.tui.actions import Action
 from p2pchat.tui.effects import Effect
@@ -52,6 +57,10 @@ REDRAW_S: Final = 0.02
 LEAVING_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 GC_THRESHOLD: Final = 50_000
 """Young objects before a collection; the default of 700 collects in the middle of key presses."""
+LOCK_AFTER_S: Final = 900.0
+"""Without a key press, unless the settings say otherwise."""
+
+_Order = e.CreateProfile | e.OpenProfile | e.LockProfile
 
 
 class TerminalApp:
@@ -61,6 +70,8 @@ class TerminalApp:
         host: Makes and opens the profile.
         passphrase: Given beforehand; None asks.
         now_ms: Wall clock.
+        lock_after_s: Lock after so long without a key press, if this process holds the profile;
+            None never does.
         zone: Of the times shown; None is the system's.
         terminal_input: Where keys come from; None is the real terminal.
         output: Where it is drawn; None is the real terminal.
@@ -72,6 +83,7 @@ class TerminalApp:
         *,
         passphrase: Secret | None = None,
         now_ms: Callable[[], int],
+        lock_after_s: float | None = None,
         zone: tzinfo | None = None,
         terminal_input: Input | None = None,
         output: Output | None = None,
@@ -83,7 +95,8 @@ class TerminalApp:
         self._client: Client | None = None
         self._failure: P2PChatError | None = None
         self._background: list[asyncio.Task[None]] = []
-        self._orders: asyncio.Queue[e.CreateProfile | e.OpenProfile] = asyncio.Queue()
+        self._orders: asyncio.Queue[_Order] = asyncio.Queue()
+        self._idle = None if lock_after_s is None else IdleWatch(lock_after_s, now_ms)
         self.state = AppState()
         self._runner = Runner(self.dispatch, now_ms)
         self._composer = layout.new_composer(
@@ -105,6 +118,9 @@ class TerminalApp:
         )
         self._application.ttimeoutlen = ESCAPE_S
         self._application.timeoutlen = ALT_S
+        if self._idle is not None:
+            idle = self._idle
+            self._application.key_processor.before_key_press += lambda _: idle.touch()
 
     async def run(self) -> None:
         """Show the app until the person leaves; the client is closed afterwards.
@@ -151,27 +167,71 @@ class TerminalApp:
         self.state = AppState(setup=Setup(step, first_run, passphrase=self._given))
 
     async def _work(self, tasks: asyncio.TaskGroup) -> None:
-        """Make and open the profile as ordered, then carry out calls."""
-        while self._client is None:
+        """Make, open, lock and unlock the profile as ordered, until it cannot be used."""
+        while self._failure is None:
             order = await self._orders.get()
-            passphrase = order.passphrase
-            try:
-                if isinstance(order, e.CreateProfile):
-                    await self._host.create(order.name, passphrase)
-                self._client = await self._host.open(passphrase)
-            except (LockedError, UsageError) as error:
-                self.dispatch(a.SetupFailed(sentence(str(error))))
-            except P2PChatError as error:
-                self._failure = error
-                self._leave()
-                return
-        news = self._client.notifications()  # before any question is asked
-        self._background.append(tasks.create_task(self._runner.follow(self._client, news)))
+            if isinstance(order, e.LockProfile):
+                await self._lock()
+            elif self._client is not None:
+                await self._unlock(self._client, order.passphrase)
+            else:
+                await self._enter(order, tasks)
+            del order  # with the passphrase in it, before the next one is waited for
+
+    async def _enter(
+        self, order: e.CreateProfile | e.OpenProfile, tasks: asyncio.TaskGroup
+    ) -> None:
+        """Open the profile for the first time."""
+        try:
+            if isinstance(order, e.CreateProfile):
+                await self._host.create(order.name, order.passphrase)
+            client = self._client = await self._host.open(order.passphrase)
+        except (LockedError, UsageError) as error:
+            self.dispatch(a.SetupFailed(sentence(str(error))))
+            return
+        except P2PChatError as error:
+            self._failure = error
+            self._leave()
+            return
+        finally:
+            self._given = None
+        news = client.notifications()  # before any question is asked
+        self._opened()
+        self._background.append(tasks.create_task(self._runner.follow(client, news)))
+        self._background.append(tasks.create_task(self._runner.run_calls(client)))
+        # Another process that holds the profile locks it by its own settings.
+        if self._idle is not None and not isinstance(client, SocketClient):
+            self._idle.touch()
+            self._background.append(tasks.create_task(self._idle.run(self._lock_idle)))
+
+    def _opened(self) -> None:
         self.dispatch(a.ProfileOpened())
         # What lives now lives long: the collector need not look at it at each key press.
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
-        await self._runner.run_calls(self._client)
+
+    async def _lock(self) -> None:
+        """Have the keys forgotten; the screen is blank already."""
+        gc.unfreeze()  # or what is let go of in circles would stay
+        if self._client is not None:
+            try:
+                await self._client.call("node.lock")
+            except RpcError as error:
+                self.dispatch(a.SetupFailed(f"⚠ Not locked: {sentence(error.message)}"))
+
+    async def _unlock(self, client: Client, passphrase: Secret | None) -> None:
+        params = {}
+        if passphrase is not None:
+            params["passphrase"] = base64.b64encode(passphrase.reveal()).decode()
+        try:
+            await client.call("node.unlock", params)
+        except RpcError as error:
+            self.dispatch(a.SetupFailed(sentence(error.message)))
+        else:
+            self._opened()
+
+    async def _lock_idle(self) -> None:
+        self.dispatch(a.LockWanted())
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -184,12 +244,25 @@ class TerminalApp:
             case e.ClearEntry():
                 self._entry.reset()
                 self._application.clipboard.set_data(ClipboardData())  # may hold a passphrase
-            case e.CreateProfile() | e.OpenProfile():
+            case e.ForgetAll():
+                self._forget()
+            case e.CreateProfile() | e.OpenProfile() | e.LockProfile():
                 self._orders.put_nowait(effect)
             case e.Leave():
                 self._leave()
             case _ as unreachable:
                 assert_never(unreachable)
+
+    def _forget(self) -> None:
+        """Empty what may hold words of the chat; the terminal is drawn anew."""
+        self._runner.forget()
+        self._composer.reset()
+        self._entry.reset()
+        self._application.clipboard = InMemoryClipboard()  # and its ring
+        self.screen.history.forget()
+        surface.forget()
+        if self._application.is_running:
+            self._application.renderer.clear()
 
     def _leave(self) -> None:
         future = self._application.future
@@ -248,10 +321,12 @@ def main(
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the terminal app needs a terminal; `p2pchat node` runs without one")
+    lock_after_s = load_config(Profile(profile).config).lock_after_s
     app = TerminalApp(
         ProfileHost(profile, _now_ms(), listen),
         passphrase=passphrase,
         now_ms=_now_ms,
+        lock_after_s=(LOCK_AFTER_S if lock_after_s is None else lock_after_s) or None,
         output=GridOutput.from_pty(sys.stdout),
     )
     asyncio.run(app.run())

@@ -41,6 +41,7 @@ COMMANDS: Final = (
     CommandSpec("search", "WORDS", "find messages in this chat", needs_argument=True),
     CommandSpec("retry", "", "try to connect now"),
     CommandSpec("myid", "", "show your contact link and peer id"),
+    CommandSpec("lock", "", "forget keys and screen until you unlock"),
     CommandSpec("help", "", "show this page"),
     CommandSpec("quit", "", "leave; what is queued stays queued"),
 )

@@ -5,7 +5,7 @@ The reducer itself touches nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from p2pchat.crypto.secret import Secret
 
@@ -20,7 +20,7 @@ class Call:
     """
 
     method: str
-    params: tuple[tuple[str, object], ...] = ()
+    params: tuple[tuple[str, object], ...] = field(default=(), repr=False)
     handle: str = ""
     local_key: str = ""
 
@@ -29,7 +29,7 @@ class Call:
 class SetComposer:
     """Put this text into the composer, cursor at its end."""
 
-    text: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,20 @@ class OpenProfile:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetAll:
+    """Empty every field, clipboard, queue and cache that may hold words of the chat."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockProfile:
+    """Make the process that holds the profile let go of its keys."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """End the app."""
 
 
-Effect = Call | SetComposer | ClearEntry | CreateProfile | OpenProfile | Leave
+Effect = (
+    Call | SetComposer | ClearEntry | CreateProfile | OpenProfile | ForgetAll | LockProfile | Leave
+)

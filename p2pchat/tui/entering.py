@@ -12,7 +12,15 @@ from typing import assert_never
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.crypto.secret import Secret
 from p2pchat.sanitize import clean_line
-from p2pchat.tui.effects import Call, ClearEntry, CreateProfile, Effect, OpenProfile
+from p2pchat.tui.effects import (
+    Call,
+    ClearEntry,
+    CreateProfile,
+    Effect,
+    ForgetAll,
+    LockProfile,
+    OpenProfile,
+)
 from p2pchat.tui.navigation import list_contacts
 from p2pchat.tui.state import AppState, Setup, Step
 
@@ -68,10 +76,23 @@ def went_back(state: AppState, setup: Setup) -> Stepped:
             return state, ()
 
 
+def lock(state: AppState, *orders: LockProfile) -> Stepped:
+    """Blank the screen to the unlock prompt; nothing of the chat stays, drafts neither."""
+    if state.setup is not None:
+        return state, ()  # not open yet, or locked already
+    locked = Setup(Step.UNLOCK, first_run=False, locked=True)
+    return AppState(setup=locked, lost=state.lost), (ForgetAll(), *orders)
+
+
 def opened(state: AppState) -> Stepped:
     """The client is there: show the link after a first run, else the chat."""
     setup = state.setup
-    calls = (Call("identity.show"), Call("node.status"), list_contacts())
+    calls = (
+        Call("identity.show"),
+        Call("node.status"),
+        list_contacts(),
+        Call("audit.warnings"),
+    )
     if setup is not None and setup.first_run:
         ready = Setup(Step.READY, first_run=True, name=setup.name)
         return replace(state, setup=ready), (ClearEntry(), *calls)

@@ -25,6 +25,11 @@ _CREATING: Final = (
     "Making your keys and locking them. This takes a moment on purpose: it makes guessing slow."
 )
 _OPENING: Final = "Unlocking. This takes a moment on purpose: it makes guessing slow."
+_LOCKED: Final = (
+    "Your keys and messages were forgotten and nobody is connected; what others send waits with "
+    "them until you unlock."
+)
+_LOCKED_KEYS: Final = "F2 unlocks by this computer's keychain instead. Ctrl+C leaves."
 _NEXT: Final = (
     "1. Send it to a friend, by any means: it is not secret. /myid shows it again.",
     "2. Get the link of your friend, and type /add and the link.",
@@ -52,6 +57,8 @@ def setup_lines(state: AppState, setup: Setup, columns: int) -> list[Line]:
     heading = "p2pchat"
     if setup.first_run:
         heading += f" · first steps · {_STEPS.get(setup.step, 1)} of 3"
+    if setup.locked:
+        heading += " · locked"
     lines: list[Line] = [EMPTY, line(("class:heading", f"  {heading}")), EMPTY]
     for style, text in _page(state, setup):
         lines += paragraph(text, cells, style, "  ") if text else [EMPTY]
@@ -92,10 +99,10 @@ def _page(state: AppState, setup: Setup) -> tuple[tuple[str, str], ...]:
         case Step.CREATING:
             return (("", _CREATING),)
         case Step.UNLOCK:
-            return (
-                ("class:question", "The passphrase of this profile:"),
-                ("class:dim", "Ctrl+C leaves."),
-            )
+            ask = ("class:question", "The passphrase of this profile:")
+            if not setup.locked:
+                return (ask, ("class:dim", "Ctrl+C leaves."))
+            return (("", _LOCKED), ("", ""), ask, ("class:dim", _LOCKED_KEYS))
         case Step.OPENING:
             return (("", _OPENING),)
         case Step.READY:

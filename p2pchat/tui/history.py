@@ -67,6 +67,10 @@ class History:
             index -= 1
         return upwards[:height][::-1]
 
+    def forget(self) -> None:
+        """Drop what was laid out."""
+        self._memory.clear()
+
     def scroll(
         self, chat: Conversation, names: Names, cells: int, height: int, up: int
     ) -> tuple[Anchor | None, bool]:

@@ -142,6 +142,7 @@ def _bind_moves(keys: KeyBindings, controls: Controls) -> None:
     press(("escape", "right"), a.ContactStepped(1))
     press(("escape", "a"), a.NextUnreadWanted())
     press(("f1",), a.HelpToggled())
+    press(("c-l",), a.LockWanted())
 
     keys.add("pageup")(lambda _: controls.scroll(1))
     keys.add("pagedown")(lambda _: controls.scroll(-1))

@@ -40,6 +40,8 @@ from p2pchat.tui.text import EMPTY, Line, line
 
 COMPOSER_MAX_ROWS: Final = 8
 FLASH_MAX_ROWS: Final = 3
+COMPLETIONS_MAX_ROWS: Final = 16
+"""All commands, and a screen of 24 rows still shows what is written."""
 TITLE_ROWS: Final = 3
 _PANEL_OVERLAP: Final = 2
 """Lines of the last screenful that stay when a panel or the history is paged."""
@@ -175,7 +177,9 @@ def _chat(
                 Surface(lambda width, _: [view.status_bar(state(), width)], rows=1),
             ]
         ),
-        floats=[Float(CompletionsMenu(max_height=12), xcursor=True, ycursor=True)],
+        floats=[
+            Float(CompletionsMenu(max_height=COMPLETIONS_MAX_ROWS), xcursor=True, ycursor=True)
+        ],
     )
 
 

@@ -15,7 +15,7 @@ from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
 from p2pchat.tui import answers, chats, entering, submit
 from p2pchat.tui.actions import Action
-from p2pchat.tui.effects import Call, Effect, Leave
+from p2pchat.tui.effects import Call, Effect, Leave, LockProfile
 from p2pchat.tui.navigation import (
     Step,
     close_panel,
@@ -33,9 +33,21 @@ from p2pchat.tui.state import (
     VerifyPanel,
 )
 
+_WHEN_LOCKED = (
+    a.EntrySubmitted,
+    a.KeychainChosen,
+    a.ProfileOpened,
+    a.SetupFailed,
+    a.LeaveWanted,
+    a.FailuresTold,
+    a.ClientLost,
+)
+
 
 def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...]]:
     """Return the next state and what is to be done outside."""
+    if state.setup is not None and state.setup.locked and not isinstance(action, _WHEN_LOCKED):
+        return state, ()  # an answer that was under way must not bring the chat back
     match action:
         case a.EntrySubmitted() | a.KeychainChosen() | a.ProfileOpened() | a.SetupFailed():
             return _enter(state, action)
@@ -51,6 +63,7 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.Escaped()
             | a.Answered()
             | a.LeaveWanted()
+            | a.LockWanted()
         ):
             return _person(state, action)
         case (
@@ -61,10 +74,15 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.SessionRenewed()
             | a.Announced()
             | a.KeyTold()
+            | a.AuditWarned()
+            | a.LockChanged()
+            | a.FailuresTold()
             | a.NewsLost()
             | a.ClientLost()
         ):
             return answers.notified(state, action)
+        case a.CallFailed(locked=True):
+            return entering.lock(state)
         case a.CallFailed():
             return answers.refused(state, action)
         case _:
@@ -100,7 +118,8 @@ def _person(
     | a.HelpToggled
     | a.Escaped
     | a.Answered
-    | a.LeaveWanted,
+    | a.LeaveWanted
+    | a.LockWanted,
 ) -> Step:
     if isinstance(action, a.LeaveWanted):
         asked = state.confirm is not None and state.confirm.question is Question.LEAVE
@@ -130,6 +149,8 @@ def _person(
             return open_panel(state, HelpPanel())
         case a.Escaped():
             return _escaped(state)
+        case a.LockWanted():
+            return entering.lock(state, LockProfile())
         case a.Answered(yes):
             return _decided(state, yes=yes)
         case _ as unreachable:
@@ -182,6 +203,8 @@ def _escaped(state: AppState) -> Step:
         return close_panel(state)
     if state.flash is not None:
         return replace(state, flash=None), ()
+    if state.warning:
+        return replace(state, warning=""), ()
     chat = state.conversation(state.active)
     if chat.anchor is not None:
         return _scrolled(state, a.HistoryScrolled(None, at_top=False))

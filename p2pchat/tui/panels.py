@@ -36,6 +36,7 @@ KEYS: Final = (
     ("Tab", "complete a command or name"),
     ("Esc", "close a page, go to the newest message"),
     ("F1", "this page"),
+    ("Ctrl+L", "lock: keys and screen are forgotten"),
     ("Ctrl+C, Ctrl+D", "leave; what is queued stays queued"),
 )
 _GROUPS_PER_ROW: Final = 4

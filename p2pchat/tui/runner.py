@@ -49,6 +49,12 @@ class Runner:
             self._repeatable_waiting.add(call)
         self._calls.put_nowait(call)
 
+    def forget(self) -> None:
+        """Drop what waits: a locked profile answers nothing, and calls quote what was written."""
+        while not self._calls.empty():
+            self._calls.get_nowait()
+        self._repeatable_waiting.clear()
+
     async def run_calls(self, client: Client) -> None:
         """Carry out calls until cancelled."""
         while True:
@@ -75,16 +81,22 @@ class Runner:
             finally:
                 stream.close()
             # A client that lagged far behind is cut off, too; it listens and lists anew.
-            if not heard or isinstance(await _carry_out(client, Call("node.status")), CallFailed):
+            if not heard or not await _lives(client):
                 break
             stream = client.notifications()
             self._dispatch(NewsLost())
         self._dispatch(ClientLost(LOST))
 
 
+async def _lives(client: Client) -> bool:
+    answer = await _carry_out(client, Call("node.status"))
+    return not isinstance(answer, CallFailed) or answer.locked
+
+
 async def _carry_out(client: Client, call: Call) -> Action:
     try:
         result = await client.call(call.method, dict(call.params))
     except RpcError as error:
-        return CallFailed(call, str(error), trust=error.code == RpcCode.TRUST)
+        trust, locked = error.code == RpcCode.TRUST, error.code == RpcCode.LOCKED
+        return CallFailed(call, str(error), trust=trust, locked=locked)
     return wire.answered(call, result)

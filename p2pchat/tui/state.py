@@ -53,7 +53,7 @@ class Contact:
     online: bool = False
     post_quantum: bool = False
     unread: int = 0
-    note: str = ""
+    note: str = field(default="", repr=False)
     offline_reason: str = ""
     offered_peer_id: str = ""
     verified_at_ms: int | None = None
@@ -77,7 +77,7 @@ class Message:
 
     key: str
     outgoing: bool
-    text: str
+    text: str = field(repr=False)
     sent_at_ms: int
     state: Delivery
     reason: str = ""
@@ -128,7 +128,7 @@ class Conversation:
     loaded: bool = False
     loading: bool = False
     complete: bool = False
-    draft: str = ""
+    draft: str = field(default="", repr=False)
     anchor: Anchor | None = None
     first_new: str = ""
     early: tuple[tuple[str, Delivery, str], ...] = ()
@@ -241,6 +241,7 @@ class Setup:
         first_run: A new profile is made; otherwise one is unlocked.
         passphrase: The first of the two times that it is typed, or what the command line gave.
         error: Why the last input did not do.
+        locked: It was open before and is to be unlocked again.
     """
 
     step: Step
@@ -248,6 +249,7 @@ class Setup:
     name: str = ""
     passphrase: Secret | None = None
     error: str = ""
+    locked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +262,9 @@ class AppState:
         active: Handle of the shown contact, or "".
         panel_scroll: First visible line of the panel.
         local_keys: Counts messages and notices made here, for their keys.
+        warned: The audit log has warned of something since the app began.
         lost: Why the node cannot be reached any more, or "".
+        warning: What the person should know whatever is on the screen, until Esc.
     """
 
     setup: Setup | None = None
@@ -277,7 +281,9 @@ class AppState:
     confirm: Confirm | None = None
     flash: Flash | None = None
     local_keys: int = 0
+    warned: bool = False
     lost: str = ""
+    warning: str = ""
 
     def contact(self, handle: str) -> Contact | None:
         """Return a contact by its handle."""

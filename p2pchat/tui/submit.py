@@ -13,7 +13,8 @@ from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
 from p2pchat.tui import chats
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
-from p2pchat.tui.effects import Call, Leave, SetComposer
+from p2pchat.tui.effects import Call, Leave, LockProfile, SetComposer
+from p2pchat.tui.entering import lock
 from p2pchat.tui.navigation import Step, open_chat, open_panel, with_chat, with_flash
 from p2pchat.tui.state import (
     AppState,
@@ -144,6 +145,8 @@ def _run(state: AppState, name: str, argument: str) -> Step:
             return open_panel(_emptied(state), LinkPanel(), Call("identity.show"))
         case "help":
             return open_panel(_emptied(state), HelpPanel())
+        case "lock":
+            return lock(state, LockProfile())
         case "quit":
             return leave(_emptied(state))
         case _:

@@ -102,6 +102,12 @@ class Surface(Container):
         return []
 
 
+def forget() -> None:
+    """Drop the cells of everything that was drawn."""
+    _cells.cache_clear()
+    _cell.cache_clear()
+
+
 @lru_cache(maxsize=1024)
 def _cells(line: Line) -> tuple[Char, ...]:
     """Return one entry a cell; the second half of a wide cluster is empty."""

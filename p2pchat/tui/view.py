@@ -121,6 +121,8 @@ def banner(state: AppState, cells: int) -> list[Line]:
         lines += paragraph(state.lost, cells - 1, "class:error", " ")
     if state.identity is not None and state.identity.revoked_at_ms is not None:
         lines += paragraph(_OWN_REVOKED, cells - 1, "class:warning", " ")
+    if state.warning:
+        lines += paragraph(state.warning, cells - 1, "class:warning", " ")
     contact = state.active_contact
     if contact is None or state.panel is not None:
         return lines
@@ -279,6 +281,7 @@ def status_bar(state: AppState, columns: int) -> Line:
     others = sum(each.unread for each in state.contacts if each.handle != state.active)
     requests = sum(each.trust is Trust.REQUEST for each in state.contacts)
     waiting = [
+        "⚠ audit" if state.warned else "",
         f"• {others} unread" if others else "",
         f"? {requests} request{'s' if requests > 1 else ''}" if requests else "",
     ]

@@ -18,6 +18,7 @@ from p2pchat.tui import actions as a
 from p2pchat.tui.actions import Action
 from p2pchat.tui.effects import Call
 from p2pchat.tui.state import Contact, Delivery, Identity, Message
+from p2pchat.tui.words import warning
 
 REASON_MAX_CHARS: Final = 200
 _ID_MAX_CHARS: Final = 80
@@ -54,6 +55,11 @@ class _Identity(msgspec.Struct):
     peer_id: str
     link: str
     revoked_at_ms: int | None = None
+
+
+class _Warning(msgspec.Struct):
+    pattern: str
+    count: int
 
 
 class _Status(msgspec.Struct):
@@ -97,6 +103,11 @@ class _KeyNews(msgspec.Struct):
     at_ms: int
 
 
+class _Failures(msgspec.Struct):
+    count: int
+    last_at_ms: int
+
+
 class _Restarted(msgspec.Struct):
     contact: str
     cause: str
@@ -137,6 +148,9 @@ def _answered(call: Call, result: object) -> Action:
         case "node.status":
             listen = msgspec.convert(result, _Status).listen
             return a.StatusShown(tuple(_line(each, REASON_MAX_CHARS) for each in listen))
+        case "audit.warnings":
+            warnings = msgspec.convert(result, list[_Warning])
+            return a.WarningsListed(tuple(warning(each.pattern, each.count) for each in warnings))
         case "contact.list":
             contacts = msgspec.convert(result, list[_Contact])
             return a.ContactsListed(tuple(_contact(each) for each in contacts))
@@ -193,8 +207,16 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
             differed = msgspec.convert(params, _Differed)
             return a.Announced(differed.contact, _ledger_words(differed), now_ms)
         case "contact.key":
-            told = msgspec.convert(params, _KeyNews)
-            return a.KeyTold(told.contact, told.news, told.at_ms, now_ms)
+            news = msgspec.convert(params, _KeyNews)
+            return a.KeyTold(news.contact, news.news, news.at_ms, now_ms)
+        case "audit.warning":
+            warned = msgspec.convert(params, _Warning)
+            return a.AuditWarned(warning(warned.pattern, warned.count))
+        case "node.locked":
+            return a.LockChanged()
+        case "unlock.failures":
+            told = msgspec.convert(params, _Failures)
+            return a.FailuresTold(told.count, told.last_at_ms)
         case "notifications.lost":
             return a.NewsLost()
         case _:

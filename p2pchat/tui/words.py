@@ -32,6 +32,22 @@ TRUST: Final[dict[Trust, tuple[str, str, str, str]]] = {
     Trust.REQUEST: ("class:request", "?", "request", "a stranger asks: /accept or /block"),
 }
 
+_WARNINGS: Final[dict[str, str]] = {
+    # by the names of store.audit_watch
+    "many_failed_handshakes": "{count} connections in an hour failed to prove themselves",
+    "many_failed_unlocks": "{count} wrong passphrases were tried within a day",
+    "many_key_changes": "the keys of {count} contacts changed within a day: somebody may stand "
+    "between you and the network",
+    "log_replaced": "the audit log is not the one of last time: an older copy of the profile may "
+    "have been put back; p2pchat audit verify says more",
+}
+
+
+def warning(pattern: str, count: int) -> str:
+    """Return the sentence for a warning of the audit log."""
+    known = _WARNINGS.get(pattern, "the audit log shows something unusual")
+    return known.format(count=count)
+
 
 REVOKED: Final = ("class:changed", "⊘", "KEY REVOKED", "by its owner: refused for good")
 """In the place of the trust in a key that its owner has revoked; as in ``TRUST``."""
@@ -69,6 +85,16 @@ def presence(contact: Contact, cells: int) -> Line:
     if width(text) > cells:
         text = text.split(" (", maxsplit=1)[0]
     return line(("class:dim", clip(text, cells)))
+
+
+def failures(count: int, last_at_ms: int) -> str:
+    """Tell of wrong passphrases; times are as this computer writes them."""
+    word = "passphrase was" if count == 1 else "passphrases were"
+    last = f"{short_date(last_at_ms, None)} {clock(last_at_ms, None)}"
+    return (
+        f"⚠ {count} wrong {word} tried since you last unlocked this profile, the last on {last}. "
+        "If that was not you, somebody was at this computer. Esc closes this."
+    )
 
 
 def moment(at_ms: int, zone: tzinfo | None) -> datetime | None:

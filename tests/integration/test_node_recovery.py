@@ -32,7 +32,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def on_another_computer(person: Person) -> Person:
     """Bring the identity of a stopped person back, from its seed alone."""
-    old = open_profile(person.path, unlock=UNLOCK)
+    old = open_profile(person.path, unlock=UNLOCK, now_ms=person.world.clock.wall_ms())
     seed = old.identity.signing_seed
     old.close()
     laptop = person.world.person(f"{person.name}2")

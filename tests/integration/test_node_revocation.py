@@ -15,7 +15,8 @@ from p2pchat.identity.revocation import encode_revocation_text, revoke
 from p2pchat.identity.trust import Trust
 from p2pchat.node.views import KeyNews, KeyNewsKind
 from p2pchat.session.notices import RevokedNotice
-from p2pchat.store.audit_record import AuditRecord, decode
+from p2pchat.store.audit_record import decode
+from p2pchat.store.audit_types import AuditRecord
 from p2pchat.store.ports import Transaction
 from tests.support.net_clock import ManualClock
 from tests.support.node_world import (

@@ -34,7 +34,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 async def take_a_new_identity(person: Person) -> tuple[bytes, bytes]:
     """What ``key replace`` does; the node must not run."""
-    profile = open_profile(person.path, unlock=UNLOCK)
+    profile = open_profile(person.path, unlock=UNLOCK, now_ms=person.world.clock.wall_ms())
     world = person.world
     both = await profile.store.write(
         lambda tx: replace_identity(tx, rng=world.rng, now_ms=world.clock.wall_ms())

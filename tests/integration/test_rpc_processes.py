@@ -1,6 +1,7 @@
 """Two ``node --rpc stdio`` processes: everything arrives once, whatever is killed."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -255,8 +256,9 @@ def test_what_is_secret_is_not_in_the_process_list(tmp_path: Path) -> None:
         process = await PeerProcess.start(profile.path, profile.secret)
         pid = process._transport.get_pid()
         for name in ("cmdline", "environ"):
-            shown = await asyncio.to_thread(Path(f"/proc/{pid}/{name}").read_bytes)
-            assert PASSPHRASE.encode() not in shown
+            with contextlib.suppress(PermissionError):  # not dumpable: only root is told
+                shown = await asyncio.to_thread(Path(f"/proc/{pid}/{name}").read_bytes)
+                assert PASSPHRASE.encode() not in shown
         assert PASSPHRASE not in str(os.environ)
         assert await process.end() == 0
 

@@ -62,7 +62,8 @@ class Profile:
         ]
 
     def open(self) -> OpenProfile:
-        return open_profile(self.path, unlock=PassphraseUnlock(self.secret))
+        now_ms = time.time_ns() // 1_000_000
+        return open_profile(self.path, unlock=PassphraseUnlock(self.secret), now_ms=now_ms)
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Run a command on this profile, here, and return what it printed or complained about."""

@@ -71,7 +71,8 @@ class Person:
         dial: bool = True,
         wrap_store: Callable[[Store], Store] | None = None,
     ) -> Node:
-        profile = self._profile or open_profile(self.path, unlock=UNLOCK)
+        now_ms = self.world.clock.wall_ms()
+        profile = self._profile or open_profile(self.path, unlock=UNLOCK, now_ms=now_ms)
         self._profile = None
         self._node = Node(
             profile,

@@ -6,6 +6,7 @@ It answers from plain values, as a node would; what a node decides (delivery, tr
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -95,10 +96,13 @@ class DataSet:
         self.messages = messages or {}
         self.identity: dict[str, Any] = {"name": "Alice", "peer_id": PEER, "link": LINK}
         self.listen = ["127.0.0.1:41234"]
+        self.warnings: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.refuse: dict[str, RpcError] = {}
         self.stream = Stream()
         self.closed = False
+        self.locked = False
+        self.passphrase = base64.b64encode(b"open").decode()
 
     def asked(self, method: str) -> list[dict[str, Any]]:
         """Return the parameters of each call of a method."""
@@ -109,6 +113,10 @@ class DataSet:
         self.calls.append((method, params))
         if method in self.refuse:
             raise self.refuse[method]
+        if method in ("node.lock", "node.unlock"):
+            return self._lock(method, params)
+        if self.locked:
+            raise RpcError(RpcCode.LOCKED, "the profile is locked")
         answers: dict[str, Callable[[dict[str, Any]], Any]] = {
             "identity.show": lambda _: self.identity,
             "node.status": lambda _: {
@@ -117,6 +125,7 @@ class DataSet:
                 "listen": self.listen,
                 "contacts_online": 0,
             },
+            "audit.warnings": lambda _: self.warnings,
             "contact.list": lambda _: self.contacts,
             "contact.add": self._add,
             "contact.accept": lambda p: self._trust(p, "unverified"),
@@ -137,6 +146,13 @@ class DataSet:
 
     async def close(self) -> None:
         self.closed = True
+
+    def _lock(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
+        if method == "node.unlock" and params.get("passphrase") != self.passphrase:
+            raise RpcError(RpcCode.LOCKED, "the passphrase is wrong")
+        self.locked = method == "node.lock"
+        self.stream.put("node.locked" if self.locked else "node.unlocked")
+        return {} if self.locked else {"failures": 0}
 
     def _find(self, params: dict[str, Any]) -> dict[str, Any]:
         return next(each for each in self.contacts if each["contact"] == params["contact"])

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC
 
 import pyte
@@ -108,7 +108,12 @@ class Terminal:
 
 @contextlib.asynccontextmanager
 async def terminal(
-    host: Host | DataSet, columns: int = 80, rows: int = 24
+    host: Host | DataSet,
+    columns: int = 80,
+    rows: int = 24,
+    *,
+    lock_after_s: float | None = None,
+    now_ms: Callable[[], int] = lambda: NOON,
 ) -> AsyncIterator[Terminal]:
     """Run the app until the block ends."""
     if isinstance(host, DataSet):
@@ -117,7 +122,14 @@ async def terminal(
     wire = _Wire()
     with create_pipe_input() as keys:
         output = GridOutput(wire, lambda: size, term="xterm-256color", enable_cpr=False)
-        app = TerminalApp(host, now_ms=lambda: NOON, zone=UTC, terminal_input=keys, output=output)
+        app = TerminalApp(
+            host,
+            now_ms=now_ms,
+            lock_after_s=lock_after_s,
+            zone=UTC,
+            terminal_input=keys,
+            output=output,
+        )
         shown = Terminal(app, keys, wire, size)
 
         async def run() -> None:

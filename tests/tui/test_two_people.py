@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
@@ -62,7 +63,7 @@ async def shown_number(app: Terminal) -> str:
         groups = re.findall(r"\b\d{5}\b", app.text().split("paste the number here")[0])
         if len(groups) == 12:
             return " ".join(groups)
-        await app.shows("Compare")
+        await asyncio.sleep(0.05)
     raise AssertionError(app.text())
 
 

@@ -34,6 +34,12 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     )
     path.write_text("listen = []")
     assert load_config(path).listen == ()
+    path.write_text('passphrase_command = ["pass", "show", "p2pchat"]\nlock_after_s = 60\n')
+    assert load_config(path) == Config(
+        passphrase_command=("pass", "show", "p2pchat"), lock_after_s=60.0
+    )
+    path.write_text("lock_after_s = 0")
+    assert load_config(path).lock_after_s == 0
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,12 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("rotate_static_days = true", "whole number of days"),
         ("connect_timeout_s = -1", "between 0.1 and 3600"),
         ("retry_first_s = 9\nretry_max_s = 8", "less than"),
+        ('passphrase_command = "pass show"', "is a list of words"),
+        ("passphrase_command = []", "names no program"),
+        ('passphrase_command = [""]', "names no program"),
+        ("lock_after_s = 5", "0 or lies between 10 and"),
+        ("lock_after_s = nan", "0 or lies between 10 and"),
+        ("lock_after_s = true", "number of seconds"),
         ("listen = [", "not valid TOML"),
         ("a = 1\na = 2", "not valid TOML"),
     ],

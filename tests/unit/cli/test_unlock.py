@@ -10,15 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from p2pchat.cli.unlock import (
-    PASSPHRASE_MAX_BYTES,
-    new_unlock,
-    read_passphrase,
-    unlock_for,
-)
+from p2pchat.cli.unlock import new_unlock, read_passphrase, unlock_for
 from p2pchat.crypto.secret import Secret, system_rng
 from p2pchat.errors import LockedError, NoProfileError, UsageError
 from p2pchat.store.open import PassphraseUnlock, create_profile, open_profile
+from p2pchat.store.unlocking import PASSPHRASE_MAX_BYTES
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def test_without_terminal_and_file_it_says_what_to_do(stdin: int, tmp_path: Path
 def test_nobody_is_asked_for_the_passphrase_of_no_profile(tmp_path: Path) -> None:
     unlock = unlock_for(tmp_path / "none", None)
     with pytest.raises(NoProfileError):
-        open_profile(tmp_path / "none", unlock=unlock)
+        open_profile(tmp_path / "none", unlock=unlock, now_ms=0)
 
 
 def test_an_empty_passphrase_and_two_ways_at_once_are_refused(tmp_path: Path) -> None:

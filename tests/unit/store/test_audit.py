@@ -15,6 +15,7 @@ from p2pchat.errors import AuditError, CertificateError, DamagedStoreError, Sign
 from p2pchat.identity.audit_key import certify_audit_key, verify_audit_certificate
 from p2pchat.identity.keys import key_id, peer_id
 from p2pchat.store import audit, audit_record, schema
+from p2pchat.store.audit_types import AuditRecord, Head
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import Database, open_store
 from p2pchat.store.ports import AUDIT_FIELDS, AuditEvent, AuditKind, IdentityRecord, Transaction
@@ -35,11 +36,11 @@ def rows_in(path: Path) -> list[tuple[int, bytes, bytes]]:
     return rows  # type: ignore[return-value]  # a STRICT table
 
 
-def records_in(path: Path) -> list[audit_record.AuditRecord]:
+def records_in(path: Path) -> list[AuditRecord]:
     return [audit_record.decode(record) for _, record, _ in rows_in(path)]
 
 
-def log_row(path: Path) -> tuple[Secret, bytes, audit.Head]:
+def log_row(path: Path) -> tuple[Secret, bytes, Head]:
     connection = open_database(path, KEY)
     ((seed, certificate, *head),) = connection.execute(
         "SELECT seed, certificate, sequence, hash, signature FROM audit_log"
@@ -47,7 +48,7 @@ def log_row(path: Path) -> tuple[Secret, bytes, audit.Head]:
     connection.close()
     assert isinstance(seed, bytes)
     assert isinstance(certificate, bytes)
-    return Secret(seed), certificate, audit.Head(*head)  # type: ignore[arg-type]  # STRICT
+    return Secret(seed), certificate, Head(*head)  # type: ignore[arg-type]  # STRICT
 
 
 def appends(*events: AuditEvent) -> Callable[[Transaction], None]:
@@ -188,6 +189,39 @@ async def test_a_lost_key_of_the_log_is_damage_and_nothing_is_stored(
     assert rows_in(tmp_path / "chat.db") == []
 
 
+async def test_a_record_after_the_end_is_damage_and_is_not_written_over(
+    store: Database, tmp_path: Path
+) -> None:
+    """As an old page of the database brings it about."""
+    await store.write(appends(event(1), event(2)))
+    await store.close()
+    before = rows_in(tmp_path / "chat.db")
+    connection = open_database(tmp_path / "chat.db", KEY)
+    connection.execute("UPDATE audit_log SET sequence = sequence - 1")
+    connection.close()
+    again = reopen(tmp_path)
+    with pytest.raises(DamagedStoreError, match="after its end"):
+        await again.write(appends(event(3)))
+    await again.close()
+    assert rows_in(tmp_path / "chat.db") == before
+
+
+async def test_a_gap_where_the_log_would_be_pruned_stops_nothing(
+    store: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "RECORDS_MAX", 10)
+    monkeypatch.setattr(audit, "PRUNE_RECORDS", 5)
+    await store.write(appends(*(event(number) for number in range(11))))
+    await store.write(
+        lambda tx: tx._execute(  # type: ignore[attr-defined]  # as somebody at the file would
+            "DELETE FROM audit_record WHERE sequence BETWEEN 2 AND 7"
+        )
+    )
+    await store.write(appends(*(event(number) for number in range(20, 23))))
+    await store.close()
+    assert rows_in(tmp_path / "chat.db")[0][0] == 1
+
+
 async def test_a_database_of_version_1_gets_a_log(tmp_path: Path) -> None:
     path = tmp_path / "chat.db"
     connection = create_database(path, KEY, DATABASE_ID)
@@ -217,7 +251,7 @@ async def test_two_logs_of_one_identity_have_two_keys(tmp_path: Path) -> None:
         schema.migrate(connection)
         execute = audit.executor(connection)
         audit.begin(execute, IDENTITY.signing_seed)
-        keys.add(verify_audit_certificate(audit.read_certificate(execute)))
+        keys.add(verify_audit_certificate(audit.read_log(execute).certificate))
         connection.close()
     assert len(keys) == 2
 

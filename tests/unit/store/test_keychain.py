@@ -32,6 +32,9 @@ class Desktop:
     def set_password(self, service: str, entry: str, password: str) -> None:
         self.kept[service, entry] = password
 
+    def delete_password(self, service: str, entry: str) -> None:
+        del self.kept[service, entry]
+
 
 class Forgetful(Desktop):
     def set_password(self, service: str, entry: str, password: str) -> None:

@@ -58,6 +58,9 @@ class Drawer:
     def put(self, entry: str, key: Secret) -> None:
         self.kept[entry] = key
 
+    def delete(self, entry: str) -> None:
+        del self.kept[entry]
+
 
 def make(path: Path, unlock: Unlock = UNLOCK, name: str = "Ada") -> OpenProfile:
     return create_profile(
@@ -86,7 +89,7 @@ def test_a_new_profile_holds_a_working_identity(tmp_path: Path) -> None:
     assert certificate.static == key_pair(identity.static_private).public
     assert certificate.generation == 0
     made.close()
-    again = open_profile(tmp_path / "deep" / "p", unlock=UNLOCK)
+    again = open_profile(tmp_path / "deep" / "p", unlock=UNLOCK, now_ms=NOW_MS)
     assert again.identity == identity
     assert again.path == tmp_path / "deep" / "p"
     again.close()
@@ -114,7 +117,7 @@ def test_they_are_under_any_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         make(tmp_path / "p").close()
-        opened = open_profile(tmp_path / "p", unlock=UNLOCK)
+        opened = open_profile(tmp_path / "p", unlock=UNLOCK, now_ms=NOW_MS)
     finally:
         os.umask(before)
     modes = {stat.S_IMODE(f.stat().st_mode) for f in (tmp_path / "p").iterdir()}
@@ -176,7 +179,7 @@ def test_an_empty_passphrase_is_refused(tmp_path: Path, profile: Path) -> None:
         make(tmp_path / "q", empty)
     assert not (tmp_path / "q").exists()
     with pytest.raises(LockedError, match="empty"):
-        open_profile(profile, unlock=empty)
+        open_profile(profile, unlock=empty, now_ms=NOW_MS)
 
 
 def test_an_existing_profile_is_never_made_again(profile: Path) -> None:
@@ -189,34 +192,36 @@ def test_an_existing_profile_is_never_made_again(profile: Path) -> None:
 def test_looking_for_a_profile_leaves_no_trace(tmp_path: Path) -> None:
     assert not profile_exists(tmp_path / "none")
     with pytest.raises(NoProfileError, match="p2pchat init"):
-        open_profile(tmp_path / "none", unlock=UNLOCK)
+        open_profile(tmp_path / "none", unlock=UNLOCK, now_ms=NOW_MS)
     assert not (tmp_path / "none").exists()
     with pytest.raises(NoProfileError):
-        open_profile(tmp_path, unlock=UNLOCK)
+        open_profile(tmp_path, unlock=UNLOCK, now_ms=NOW_MS)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_wrong_passphrase_changes_nothing(profile: Path) -> None:
     before = content(profile)
     with pytest.raises(LockedError, match="passphrase is wrong"):
-        open_profile(profile, unlock=PassphraseUnlock(Secret(b"incorrect horse")))
-    assert content(profile) == before
-    open_profile(profile, unlock=UNLOCK).close()
+        open_profile(profile, unlock=PassphraseUnlock(Secret(b"incorrect horse")), now_ms=NOW_MS)
+    after = content(profile)
+    assert after.pop("attempts") == f"{NOW_MS}\n".encode()
+    assert after == before
+    open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS).close()
 
 
 def test_a_second_holder_is_refused_before_it_spends_a_second_on_the_passphrase(
     profile: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = open_profile(profile, unlock=UNLOCK)
-    monkeypatch.setattr(open_module, "keyfile", None)
+    first = open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS)
+    monkeypatch.setattr(open_module, "unlock_key", None)
     with pytest.raises(ProfileInUseError, match=str(os.getpid())):
-        open_profile(profile, unlock=UNLOCK)
+        open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS)
     with pytest.raises(ProfileInUseError):
         make(profile)
     monkeypatch.undo()
     first.close()
     first.close()
-    open_profile(profile, unlock=UNLOCK).close()
+    open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS).close()
 
 
 def folder_instead(file: Path) -> None:
@@ -251,7 +256,7 @@ def test_damage_is_named_left_alone_and_lets_the_lock_go(
     before = {f: f.stat().st_mtime_ns for f in profile.iterdir() if f.name != "lock"}
     for _ in range(2):  # the second time too: not "in use"
         with pytest.raises(expected, match=words):
-            open_profile(profile, unlock=UNLOCK)
+            open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS)
     with pytest.raises((DamagedStoreError, ProfileExistsError)):
         make(profile)
     assert {f: f.stat().st_mtime_ns for f in before} == before
@@ -271,7 +276,7 @@ def test_a_database_and_a_key_file_of_two_profiles_do_not_open(
     make(tmp_path / "q").close()
     (tmp_path / "q" / "chat.db").rename(profile / "chat.db")
     with pytest.raises(DamagedStoreError, match="does not belong"):
-        open_profile(profile, unlock=UNLOCK)
+        open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS)
 
 
 # --- The OS keychain --------------------------------------------------------------------------
@@ -281,18 +286,18 @@ def test_a_keychain_unlocks_without_a_passphrase(tmp_path: Path) -> None:
     drawer: Keychain = Drawer()
     made = make(tmp_path / "p", KeychainUnlock(drawer))
     made.close()
-    opened = open_profile(tmp_path / "p", unlock=KeychainUnlock(drawer))
+    opened = open_profile(tmp_path / "p", unlock=KeychainUnlock(drawer), now_ms=NOW_MS)
     assert opened.identity == made.identity
     opened.close()
     with pytest.raises(LockedError, match="nothing in the drawer"):
-        open_profile(tmp_path / "p", unlock=KeychainUnlock(Drawer()))
+        open_profile(tmp_path / "p", unlock=KeychainUnlock(Drawer()), now_ms=NOW_MS)
     with pytest.raises(LockedError, match="by the OS keychain, not by a passphrase"):
-        open_profile(tmp_path / "p", unlock=UNLOCK)
+        open_profile(tmp_path / "p", unlock=UNLOCK, now_ms=NOW_MS)
 
 
 def test_a_passphrase_profile_does_not_ask_the_keychain(profile: Path) -> None:
     with pytest.raises(LockedError, match="by a passphrase, not by the OS keychain"):
-        open_profile(profile, unlock=KeychainUnlock(Drawer()))
+        open_profile(profile, unlock=KeychainUnlock(Drawer()), now_ms=NOW_MS)
 
 
 # --- Stopped in the middle --------------------------------------------------------------------
@@ -321,9 +326,9 @@ def test_a_failure_at_any_random_draw_can_be_started_over(tmp_path: Path) -> Non
             ).close()
         except StopError:
             with pytest.raises(NoProfileError):
-                open_profile(path, unlock=UNLOCK)
+                open_profile(path, unlock=UNLOCK, now_ms=NOW_MS)
             make(path).close()
-            open_profile(path, unlock=UNLOCK).close()
+            open_profile(path, unlock=UNLOCK, now_ms=NOW_MS).close()
         else:
             break
     assert draws == 6  # two identity keys, database key and id, salt, nonce
@@ -361,7 +366,7 @@ def test_a_kill_at_any_file_operation_leaves_all_or_nothing(tmp_path: Path) -> N
             [sys.executable, "-c", KILLED, str(path), str(limit)], check=False, timeout=60
         )
         try:
-            opened = open_profile(path, unlock=UNLOCK)
+            opened = open_profile(path, unlock=UNLOCK, now_ms=NOW_MS)
         except NoProfileError:
             outcomes.add("unfinished")
             opened = make(path)
@@ -372,7 +377,7 @@ def test_a_kill_at_any_file_operation_leaves_all_or_nothing(tmp_path: Path) -> N
         assert {f.name for f in path.iterdir()} - {"key.tmp"} == {"key", "chat.db", "lock"}
         with pytest.raises(ProfileExistsError):
             make(path)
-        opened = open_profile(path, unlock=UNLOCK)
+        opened = open_profile(path, unlock=UNLOCK, now_ms=NOW_MS)
         assert opened.identity == identity
         opened.close()
         if done.returncode == 0:
@@ -398,14 +403,14 @@ def test_a_disk_that_refuses_is_told_as_such(
 
 
 def test_closing_finishes_what_is_queued(profile: Path) -> None:
-    opened = open_profile(profile, unlock=UNLOCK)
+    opened = open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS)
 
     async def write() -> None:
         opened.store.write(lambda t: t.put_setting("n", "kept"))
 
     asyncio.run(write())
     opened.close()
-    again = open_profile(profile, unlock=UNLOCK)
+    again = open_profile(profile, unlock=UNLOCK, now_ms=NOW_MS)
 
     async def read() -> str | None:
         return await again.store.read(lambda t: t.get_setting("n"))

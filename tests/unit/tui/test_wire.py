@@ -34,6 +34,7 @@ METHODS = [
     "message.send",
     "message.list",
     "message.mark_read",
+    "audit.warnings",
     "no.such",
 ]
 NEWS = [
@@ -44,6 +45,7 @@ NEWS = [
     "session.restarted",
     "ledger.differed",
     "contact.key",
+    "audit.warning",
 ]
 
 

@@ -102,7 +102,7 @@ async def test_everything_comes_back_but_the_ratchet(profile: OpenProfile, tmp_p
     assert numbers(found) == [1]
     assert (tmp_path / "new/config.toml").read_text() == 'listen = ["127.0.0.1:0"]\n'
     restored.close()
-    open_profile(tmp_path / "new", unlock=OURS).close()
+    open_profile(tmp_path / "new", unlock=OURS, now_ms=NOW_MS).close()
 
 
 async def test_the_identity_stays_and_the_static_key_is_new(
