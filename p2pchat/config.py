@@ -47,6 +47,8 @@ class Config:
             not asked when ``--passphrase-file`` is given.
         lock_after_s: Lock the profile when nobody has used it for so long; 0 never does. Unset,
             the terminal app does after a quarter of an hour, and ``node`` never.
+        verified_only: Send messages to verified contacts only; to others they are refused, and
+            what waits goes on waiting. What they send is shown all the same.
     """
 
     listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
@@ -57,6 +59,7 @@ class Config:
     classical_peers: bool = True
     passphrase_command: tuple[str, ...] = ()
     lock_after_s: float | None = None
+    verified_only: bool = False
     cover_interval_s: float | None = None
     rotate_static_days: int = 30
 
@@ -104,6 +107,7 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         classical_peers=_flag(settings, "classical_peers", defaults.classical_peers),
         passphrase_command=_command(settings, "passphrase_command"),
         lock_after_s=_idle(settings, "lock_after_s"),
+        verified_only=_flag(settings, "verified_only", defaults.verified_only),
         cover_interval_s=(
             _seconds(settings, "cover_interval_s", 1.0) if "cover_interval_s" in settings else None
         ),

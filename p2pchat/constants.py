@@ -93,10 +93,19 @@ CERTIFICATE_CLOCK_SKEW_MS: Final = 7 * 24 * 3600 * 1000
 """Clocks of people's computers differ; certificates are accepted this much too early or late."""
 STATIC_KEY_OVERLAP_MS: Final = 14 * 24 * 3600 * 1000
 """A static key answers this long after its successor was made (§3.3): time to meet everybody."""
+STATEMENT_KEY_LIFETIME_MS: Final = 365 * 24 * 3600 * 1000
+"""A statement key's certificate (§9.4); the statements that it signed hold for good."""
 SAFETY_NUMBER_ITERATIONS: Final = 5200
 """SHA-512 calls per fingerprint, as libsignal (§3.5)."""
 SAFETY_NUMBER_DIGITS: Final = 60
 """Thirty of each side."""
+
+PHRASE_MIN_CHARS: Final = 4
+"""Characters of a phrase to compare (§3.8); with three tries even a short word is a fair one."""
+PHRASE_MAX_BYTES: Final = 256
+"""UTF-8 bytes of a normalised phrase (§3.8)."""
+COMPARE_TRIES: Final = 3
+"""Wrong phrases with one contact before the person has to allow more (§3.8)."""
 
 # --- Specification: time, in seconds --------------------------------------------------------------
 
@@ -118,6 +127,8 @@ KEM_INTERVAL_S: Final = 3600.0
 """A hybrid step is due this long after the last one, whatever was said since (§6.7)."""
 CONNECTION_LIFETIME_S: Final = 86400.0
 """A connection is then replaced by a new one, with a full handshake (§7.6)."""
+COMPARE_TIMEOUT_S: Final = 300.0
+"""From the begin of a comparison to its end (§3.8): both people have to be found and to type."""
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 
@@ -135,6 +146,14 @@ HALF_OPEN_MAX_PER_ADDRESS: Final = 32
 """Unauthenticated connections from one address."""
 PENDING_REQUESTS_MAX: Final = 64
 """Authenticated strangers held at once; more are turned away."""
+REQUESTS_PER_HOUR_PER_ADDRESS: Final = 6
+"""New contact requests shown from one address, on average: a household is served, a flood not."""
+REQUESTS_BURST_PER_ADDRESS: Final = 8
+"""Above the rate, per address."""
+REQUEST_QUIET_MS: Final = 24 * 3600 * 1000
+"""A declined stranger's next request is not shown for so long (§8.3)."""
+DECLINED_MAX: Final = 256
+"""Declined strangers remembered; of more the oldest are forgotten. 20 KB."""
 SESSION_RESETS_PER_HOUR: Final = 6
 """New sessions with one contact in place of a lost one; more would hide an attack."""
 LISTEN_BACKLOG: Final = 4096

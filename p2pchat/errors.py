@@ -57,6 +57,10 @@ class IdentityError(P2PChatError):
     """An identity object is malformed: peer id, link, certificate."""
 
 
+class StatementError(P2PChatError):
+    """A statement does not hold, or cannot be made."""
+
+
 class LinkError(IdentityError):
     """A contact link does not parse."""
 
@@ -65,7 +69,7 @@ class CertificateError(IdentityError):
     """A static-key certificate is malformed, expired, or not the expected one."""
 
 
-class StatementError(IdentityError):
+class KeyStatementError(IdentityError):
     """A statement about an identity, a revocation or a succession, does not parse or verify."""
 
 

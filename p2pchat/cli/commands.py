@@ -154,6 +154,12 @@ def _init_problem(args: Any) -> str:
     return "" if args.name or file else "the following arguments are required: --name"
 
 
+def _verify_problem(args: Any) -> str:
+    """Say which of ``verify``'s options exclude each other."""
+    ways = (args.number is not None) + (args.secret_file is not None) + args.qr + args.new_tries
+    return "verify takes one of --number, --secret-file, --qr and --new-tries" if ways > 1 else ""
+
+
 _positive.__name__ = "whole number from 1 on"
 _seconds.__name__ = "number of seconds up to a day"
 
@@ -223,14 +229,23 @@ COMMANDS: Final = (
     ),
     Command("contacts", "list your contacts", _JSON),
     Command("accept", "accept a request, or a contact's new key", _CONTACT),
+    Command("decline", "dismiss a request; the stranger learns nothing", _CONTACT),
     Command("keep", "keep a contact's old key after another one appeared", _CONTACT),
     Command("block", "block a contact; it learns nothing of it", _CONTACT),
     Command("remove", "remove a contact and the conversation with it", _CONTACT),
     Command(
         "verify",
-        "show the safety number, or compare it",
+        "show the safety number, or compare it; or compare a phrase that both of you know",
         _CONTACT,
         Argument("--number", "the 60 digits that the other person sees", metavar="DIGITS"),
+        Argument("--qr", "show the safety number as a QR code as well", action="store_true"),
+        Argument(
+            "--secret-file",
+            "compare the phrase in FILE; - is the first line of stdin",
+            metavar="FILE",
+        ),
+        Argument("--new-tries", "allow phrases again after three wrong ones", action="store_true"),
+        problem=_verify_problem,
     ),
     Command(
         "send",
@@ -243,6 +258,36 @@ COMMANDS: Final = (
             metavar="SECONDS",
             type=_seconds,
         ),
+    ),
+    Command(
+        "record",
+        "go on the record with a contact, or off it: both must agree before statements are signed",
+        _CONTACT,
+        Argument(
+            "step",
+            "propose, accept, decline or end",
+            metavar="STEP",
+            choices=("propose", "accept", "decline", "end"),
+        ),
+    ),
+    Command(
+        "sign",
+        "sign a statement for a contact: it proves for good what you said",
+        _CONTACT,
+        Argument("text", "the statement", metavar="TEXT"),
+    ),
+    Command(
+        "export-statement",
+        "write a statement to a file that anybody can check",
+        _CONTACT,
+        Argument("message_id", "as log --json shows it", metavar="MESSAGE_ID"),
+        Argument("file", "must not exist yet", metavar="FILE"),
+    ),
+    Command(
+        "verify-statement",
+        "check an exported statement; needs no profile",
+        Argument("file", "what export-statement wrote", metavar="FILE"),
+        opens_profile=False,
     ),
     Command(
         "log",

@@ -1,14 +1,22 @@
-"""``add``, ``contacts``, ``accept``, ``keep``, ``block``, ``remove`` and ``verify``."""
+"""``add``, ``contacts``, ``accept``, ``decline``, ``keep``, ``block`` and ``remove``."""
 
 from __future__ import annotations
 
-import shlex
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any, Final
 
 from p2pchat.cli.opening import NO_NODE, is_ours, with_client
-from p2pchat.cli.output import REVOKED_WORDS, TRUST_WORDS, name_of, print_json, print_table, time_of
+from p2pchat.cli.output import (
+    REVOKED_WORDS,
+    TRUST_WORDS,
+    name_of,
+    print_json,
+    print_table,
+    time_of,
+    verified_remark,
+    word_of,
+)
 from p2pchat.constants import NOTE_MAX_CHARS
 from p2pchat.rpc.client import Client
 from p2pchat.sanitize import clean_line
@@ -16,6 +24,7 @@ from p2pchat.sanitize import clean_line
 _DONE: Final[Mapping[str, str]] = {
     "accept": "accepted {name}; compare the safety number: p2pchat verify {word}",
     "keep": "kept the old key of {name}; it is unverified until you compare: p2pchat verify {word}",
+    "decline": "declined {name}, who learns nothing and may ask again after a day",
     "block": "blocked {name}",
     "remove": "removed {name} and the conversation",
 }
@@ -30,8 +39,6 @@ def run(args: Namespace) -> int:
             return _add(args)
         case "contacts":
             return _contacts(args)
-        case "verify":
-            return _verify(args)
         case _:
             return _decide(args)
 
@@ -45,7 +52,7 @@ def _add(args: Namespace) -> int:
         return contact
 
     contact = name_of(with_client(args, work))
-    print(f"added {contact}; compare the safety number: p2pchat verify {_word(contact)}")
+    print(f"added {contact}; compare the safety number: p2pchat verify {word_of(contact)}")
     return 0
 
 
@@ -55,27 +62,7 @@ def _decide(args: Namespace) -> int:
 
     with_client(args, work)
     name = name_of(args.contact)
-    print(_DONE[args.command].format(name=name, word=_word(name)))
-    return 0
-
-
-def _verify(args: Namespace) -> int:
-    async def work(client: Client) -> str:
-        contact = {"contact": args.contact}
-        if args.number is not None:
-            await client.call("contact.verify", {**contact, "number": args.number})
-            return ""
-        number: str = (await client.call("contact.safety_number", contact))["number"]
-        return number
-
-    number = with_client(args, work)
-    contact = name_of(args.contact)
-    if args.number is not None:
-        print(f"the numbers agree: {contact} is {TRUST_WORDS['verified']}")
-        return 0
-    print(number)
-    print("Read it to each other over another channel, a call for example; if all digits agree:")
-    print(f"p2pchat verify {_word(contact)} --number '…'")
+    print(_DONE[args.command].format(name=name, word=word_of(name)))
     return 0
 
 
@@ -108,7 +95,7 @@ def _contacts(args: Namespace) -> int:
     for contact in contacts:
         if no_node:
             contact["offline_reason"] = ""  # the same for all, and said once
-        for remark in _remarks(contact):
+        for remark in (*verified_remark(contact), *_remarks(contact)):
             print(remark)
     if no_node:
         print(NO_NODE)
@@ -126,7 +113,10 @@ def _remarks(contact: Mapping[str, Any]) -> list[str]:
         case "request":
             note = clean_line(contact["note"], NOTE_MAX_CHARS)
             said = f" and writes: {note}" if note else ""
-            return [f"{name} asks to talk to you{said}", *_choose(name, "accept", "block")]
+            return [
+                f"{name} asks to talk to you{said}",
+                *_choose(name, "accept", "decline", "block"),
+            ]
         case "changed":
             offered = (contact["offered_peer_id"] or "")[:_PEER_ID_SHOWN_CHARS]
             if contact["announced"]:
@@ -145,6 +135,9 @@ def _remarks(contact: Mapping[str, Any]) -> list[str]:
             ]
         case "blocked":
             return []
+        case _ if contact["compare_asked"]:
+            how = f"p2pchat verify {word_of(name)} --secret-file FILE"
+            return [f"{name} asks you to type the phrase that you both know: {how}"]
         case _ if not contact["online"] and contact["offline_reason"]:
             return [f"{name} is offline: {clean_line(contact['offline_reason'], NOTE_MAX_CHARS)}"]
         case _:
@@ -152,9 +145,4 @@ def _remarks(contact: Mapping[str, Any]) -> list[str]:
 
 
 def _choose(name: str, *commands: str) -> list[str]:
-    return ["  " + " · ".join(f"p2pchat {command} {_word(name)}" for command in commands)]
-
-
-def _word(name: str) -> str:
-    """Return a name as it has to be typed in a shell."""
-    return shlex.quote(name)
+    return ["  " + " · ".join(f"p2pchat {command} {word_of(name)}" for command in commands)]

@@ -77,7 +77,7 @@ def _whoami(args: Namespace) -> int:
         if "revoked_at_ms" in identity:
             print(f"revoked  on {time_of(identity['revoked_at_ms'])}, for good")
     if args.qr:
-        from p2pchat.cli.qr import qr_lines  # a large table of codes, for who wants one
+        from p2pchat.tui.qr import qr_lines  # a large table of codes, for who wants one
 
         for line in qr_lines(identity["link"]):
             print(line)

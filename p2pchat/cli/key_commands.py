@@ -157,7 +157,7 @@ def _replace(args: Namespace) -> int:
     from p2pchat.crypto.secret import system_rng
     from p2pchat.identity.keys import peer_id
     from p2pchat.identity.revocation import encode_revocation_text, revoke
-    from p2pchat.store.replacing import replace_identity
+    from p2pchat.node.replacing import replace_identity
 
     if not args.yes:
         _confirm(

@@ -87,10 +87,18 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli import identity_commands
 
             return identity_commands.run(args)
-        case "add" | "contacts" | "accept" | "keep" | "block" | "remove" | "verify":
+        case "verify":
+            from p2pchat.cli import verify_command
+
+            return verify_command.run(args)
+        case "add" | "contacts" | "accept" | "decline" | "keep" | "block" | "remove":
             from p2pchat.cli import contact_commands
 
             return contact_commands.run(args)
+        case "record" | "sign" | "export-statement" | "verify-statement":
+            from p2pchat.cli import statement_commands
+
+            return statement_commands.run(args)
         case "send" | "log":
             from p2pchat.cli import message_commands
 

@@ -7,6 +7,7 @@ the terminal is where it would do harm. JSON is pure ASCII, so that it is harmle
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Any, Final
 
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.sanitize import clean_line, clean_text
+from p2pchat.tui.comparing import VERIFIED_BY, ago
+from p2pchat.tui.recording import RECORD_MARK, shown_text
 
 TRUST_WORDS: Final[Mapping[str, str]] = {
     "unverified": "~ unverified",
@@ -52,6 +55,20 @@ def name_of(contact: str) -> str:
     return clean_line(contact, NAME_MAX_BYTES)
 
 
+def word_of(name: str) -> str:
+    """Return a name as it has to be typed in a shell."""
+    return shlex.quote(name)
+
+
+def verified_remark(contact: Mapping[str, Any]) -> list[str]:
+    """Return when and how a verified contact was verified."""
+    if contact["trust"] != "verified" or contact["verified_at_ms"] is None:
+        return []
+    age = ago(contact["verified_at_ms"], time.time_ns() // 1_000_000)
+    by = VERIFIED_BY.get(contact["verified_by"] or "", "")
+    return [f"{name_of(contact['contact'])} was verified {age}{by}"]
+
+
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print columns as wide as their widest cell, in terminal cells."""
     widths = [max(_width(row[column]) for row in (head, *rows)) for column in range(len(head) - 1)]
@@ -77,8 +94,12 @@ def message_lines(message: Mapping[str, Any], contact: str) -> list[str]:
     """
     incoming = message["direction"] == "in"
     head = f"{time_of(message['sent_at_ms'])} "
+    kind = message.get("kind", "text")
+    if kind != "text":
+        head += RECORD_MARK
     head += f"← {name_of(contact)}: " if incoming else "→ "
-    first, *rest = clean_text(message["text"]).split("\n")
+    text = shown_text(kind, message["text"], incoming=incoming)
+    first, *rest = clean_text(text).split("\n")
     indent = " " * len("2026-01-01 00:00 ← ")
     lines = [head + first, *(indent + line for line in rest)]
     if not incoming:

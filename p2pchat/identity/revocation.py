@@ -13,7 +13,7 @@ from typing import Final
 from p2pchat.constants import KEY_LEN, SIGNATURE_LEN
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
-from p2pchat.errors import CryptoError, StatementError
+from p2pchat.errors import CryptoError, KeyStatementError
 from p2pchat.identity.armour import Armour
 
 REVOCATION_LABEL: Final = b"p2pchat/1 revocation\x00"
@@ -27,7 +27,7 @@ _ARMOUR: Final = Armour(
     label=b"p2pchat/1 revocation text",
     noun="revocation certificate",
     max_chars=512,
-    error=StatementError,
+    error=KeyStatementError,
 )
 
 
@@ -59,12 +59,12 @@ def revoked_identity(encoded: bytes) -> bytes:
     """Return the 32-byte identity that a revocation names; its signature is not looked at.
 
     Raises:
-        StatementError: Wrong length or format (R-3.7.1).
+        KeyStatementError: Wrong length or format (R-3.7.1).
     """
     if len(encoded) != REVOCATION_LEN:
-        raise StatementError(f"a revocation has {REVOCATION_LEN} bytes, not {len(encoded)}")
+        raise KeyStatementError(f"a revocation has {REVOCATION_LEN} bytes, not {len(encoded)}")
     if encoded[0] != REVOCATION_FORMAT:
-        raise StatementError("the revocation is of a newer kind; a newer p2pchat can read it")
+        raise KeyStatementError("the revocation is of a newer kind; a newer p2pchat can read it")
     return encoded[1:REVOCATION_BODY_LEN]
 
 
@@ -72,14 +72,14 @@ def parse_revocation(encoded: bytes) -> Revocation:
     """Check length, format and signature of a revocation (R-3.7.1).
 
     Raises:
-        StatementError: Any of them fails.
+        KeyStatementError: Any of them fails.
     """
     identity = revoked_identity(encoded)
     body, signature = encoded[:REVOCATION_BODY_LEN], encoded[REVOCATION_BODY_LEN:]
     try:
         ed25519.verify(identity, REVOCATION_LABEL + body, signature)
     except CryptoError as error:
-        raise StatementError("the revocation's signature does not verify") from error
+        raise KeyStatementError("the revocation's signature does not verify") from error
     return Revocation(identity, encoded)
 
 
@@ -92,6 +92,6 @@ def parse_revocation_text(text: str) -> Revocation:
     """Read that line.
 
     Raises:
-        StatementError: Says what is wrong, for the person who typed or pasted it.
+        KeyStatementError: Says what is wrong, for the person who typed or pasted it.
     """
     return parse_revocation(_ARMOUR.decode(text))

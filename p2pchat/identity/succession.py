@@ -14,7 +14,7 @@ from typing import Final
 from p2pchat.constants import SIGNATURE_LEN
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
-from p2pchat.errors import CryptoError, StatementError
+from p2pchat.errors import CryptoError, KeyStatementError
 
 OLD_LABEL: Final = b"p2pchat/1 succession, by the old key\x00"
 NEW_LABEL: Final = b"p2pchat/1 succession, by the new key\x00"
@@ -60,19 +60,19 @@ def parse_succession(encoded: bytes) -> Succession:
     """Check length, format, keys and both signatures (R-3.7.8).
 
     Raises:
-        StatementError: Any of them fails.
+        KeyStatementError: Any of them fails.
     """
     if len(encoded) != SUCCESSION_LEN:
-        raise StatementError(f"a succession has {SUCCESSION_LEN} bytes, not {len(encoded)}")
+        raise KeyStatementError(f"a succession has {SUCCESSION_LEN} bytes, not {len(encoded)}")
     body, signatures = encoded[:SUCCESSION_BODY_LEN], encoded[SUCCESSION_BODY_LEN:]
     succession_format, old, new, at_ms = _BODY.unpack(body)
     if succession_format != SUCCESSION_FORMAT:
-        raise StatementError("the succession is of a newer kind; a newer p2pchat can read it")
+        raise KeyStatementError("the succession is of a newer kind; a newer p2pchat can read it")
     if old == new:
-        raise StatementError("a key cannot take its own place")
+        raise KeyStatementError("a key cannot take its own place")
     try:
         ed25519.verify(old, OLD_LABEL + body, signatures[:SIGNATURE_LEN])
         ed25519.verify(new, NEW_LABEL + body, signatures[SIGNATURE_LEN:])
     except CryptoError as error:
-        raise StatementError("a signature of the succession does not verify") from error
+        raise KeyStatementError("a signature of the succession does not verify") from error
     return Succession(old, new, at_ms, encoded)

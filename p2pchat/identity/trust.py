@@ -1,8 +1,9 @@
 """Trust in a contact's key, as pure decisions (protocol.md §3.6).
 
-``verified`` (a person compared the safety number) is not ``trusted`` (pinned on first contact)
-is not ``authenticated`` (a signature and a tag passed). This module holds the first two; the
-handshake does the third. Nothing here stores or asks: the caller keeps the record and the words.
+``verified`` (a person compared the safety number or a phrase) is not ``trusted`` (pinned on first
+contact) is not ``authenticated`` (a signature and a tag passed). This module holds the first two;
+the handshake does the third. Nothing here stores or asks: the caller keeps the record and the
+words.
 """
 
 from __future__ import annotations
@@ -21,11 +22,20 @@ class Trust(StrEnum):
     UNVERIFIED = "unverified"
     """Pinned on first contact or taken from a link; no safety number compared."""
     VERIFIED = "verified"
-    """A person compared the safety number."""
+    """A person compared the safety number or a phrase."""
     CHANGED = "changed"
     """Another identity answered at this contact's address; the person must decide."""
     BLOCKED = "blocked"
     """Refused; learns nothing."""
+
+
+class VerifiedBy(StrEnum):
+    """What the person did to make sure of a contact's key."""
+
+    NUMBER = "number"
+    """Both compared the safety number (protocol.md §3.5)."""
+    SECRET = "secret"  # noqa: S105  # a way, not a secret
+    """Both typed the same phrase (protocol.md §3.8)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ def on_keep(pin: Pin, *, was_verified: bool = False) -> Pin:
 
 
 def on_verified(pin: Pin) -> Pin:
-    """The person compared the safety number of the pinned key and it agreed (R-3.6.5).
+    """The person compared the pinned key with its owner, and it agreed (R-3.6.5).
 
     Raises:
         TrustError: Another key is offered or the contact is blocked or only a request: deciding
@@ -152,15 +162,27 @@ def require_not_revoked(pin: Pin) -> None:
         raise TrustError("this key is revoked, for good; the contact needs a new link")
 
 
-def require_sendable(pin: Pin) -> None:
+def require_sendable(pin: Pin, *, verified_only: bool = False) -> None:
     """Return only if messages may be composed to this contact (R-3.6.6).
 
+    Args:
+        pin: The contact's.
+        verified_only: The person's own rule, stricter than the protocol's.
+
     Raises:
-        TrustError: Changed, blocked, or only a request; or the key is revoked.
+        TrustError: Changed, blocked, only a request, or not verified against that rule; or the key
+            is revoked.
     """
     require_not_revoked(pin)
     match pin.trust:
-        case Trust.UNVERIFIED | Trust.VERIFIED:
+        case Trust.VERIFIED:
+            return
+        case Trust.UNVERIFIED:
+            if verified_only:
+                raise TrustError(
+                    "the settings allow messages to verified contacts only (verified_only); "
+                    "compare the safety number or a phrase first"
+                )
             return
         case Trust.CHANGED:
             raise TrustError("the contact's key has changed; accept or refuse the new key first")

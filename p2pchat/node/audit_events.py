@@ -84,5 +84,6 @@ def trust_events(
             case _:
                 pass
     if after.verified_at_ms is not None and after.verified_at_ms != before.verified_at_ms:
-        events.append(event(AuditKind.CONTACT_VERIFIED))
+        how = {} if after.verified_by is None else {"method": after.verified_by.value}
+        events.append(event(AuditKind.CONTACT_VERIFIED, **how))
     return events

@@ -14,8 +14,10 @@ from typing import Final
 from p2pchat.constants import NAME_MAX_BYTES
 from p2pchat.errors import IdentityError, UnknownContactError, UsageError
 from p2pchat.identity.keys import key_id, parse_peer_id, peer_id
+from p2pchat.identity.on_record import OnRecord
 from p2pchat.node.audit_events import trust_events
 from p2pchat.node.environment import Environment
+from p2pchat.node.on_record import forget_state, stored_state
 from p2pchat.node.peer import Peer
 from p2pchat.sanitize import clean_line
 from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, Transaction
@@ -44,14 +46,19 @@ class PeerBook:
     async def load(self) -> None:
         """Read all contacts from the store."""
 
-        def work(tx: Transaction) -> list[tuple[ContactRecord, str]]:
+        def work(tx: Transaction) -> list[tuple[ContactRecord, str, OnRecord]]:
             return [
-                (record, tx.get_setting(_NOTE_KEY.format(record.contact_id)) or "")
+                (
+                    record,
+                    tx.get_setting(_NOTE_KEY.format(record.contact_id)) or "",
+                    stored_state(tx, record.contact_id),
+                )
                 for record in tx.contacts()
             ]
 
-        for record, note in await self._env.store.read(work):
-            self._peers[record.contact_id] = Peer(self._env, record, note)
+        for record, note, on_record in await self._env.store.read(work):
+            peer = self._peers[record.contact_id] = Peer(self._env, record, note)
+            peer.on_record = on_record
 
     async def add(self, record: ContactRecord, note: str = "", *, unique: bool = False) -> Peer:
         """Store a new contact, with the note for our first request.
@@ -104,6 +111,7 @@ class PeerBook:
             tx.remove_contact(peer.contact_id)
             tx.put_setting(_NOTE_KEY.format(peer.contact_id), "")
             tx.audit(removed)
+            forget_state(tx, peer.contact_id)
 
         await self._env.store.write(work)
         self._peers.pop(peer.contact_id, None)

@@ -14,7 +14,7 @@ from p2pchat.errors import ErrorCode, IdentityError, TrustError, UsageError
 from p2pchat.identity import safety_number, trust
 from p2pchat.identity.keys import key_id
 from p2pchat.identity.link import ContactLink, parse_address, parse_link
-from p2pchat.identity.trust import Pin, Trust
+from p2pchat.identity.trust import Pin, Trust, VerifiedBy
 from p2pchat.node.book import PeerBook, check_name, name_of_stranger
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
@@ -82,6 +82,7 @@ class ContactDesk:
             added_at_ms=self._env.clock.wall_ms(),
         )
         peer = await self._book.add(record, note, unique=chosen is None)
+        await self._reception.requests.forget(link.identity)
         self._reception.turn_away_stranger(link.identity)
         self._dialer.start(peer)
         return peer
@@ -118,6 +119,17 @@ class ContactDesk:
         await peer.update(lambda record: replace(record, pin=trust.on_block(record.pin)))
         if peer.link is not None:
             peer.link.close(ErrorCode.NORMAL, "the contact was blocked")
+
+    async def decline(self, peer: Peer) -> None:
+        """Dismiss a request: the stranger learns nothing, and is not shown again for a day."""
+        if peer.record.pin.trust is not Trust.REQUEST:
+            raise UsageError(f"{peer.record.name} is no request; block or remove the contact")
+        await self._reception.requests.decline(peer.identity)
+        peer.removed = True
+        async with peer.attaching:
+            self._reception.let_wait(peer)
+            await self._book.remove(peer)
+        peer.dial.notify()
 
     async def remove(self, peer: Peer) -> None:
         """Delete a contact, its messages and its session."""
@@ -166,7 +178,13 @@ class ContactDesk:
         def verified(record: ContactRecord) -> ContactRecord:
             if record.pin.identity != pinned:
                 raise TrustError("the contact's key has just changed; compare again")
-            return replace(record, pin=trust.on_verified(record.pin), verified_at_ms=now_ms)
+            return replace(
+                record,
+                pin=trust.on_verified(record.pin),
+                verified_at_ms=now_ms,
+                verified_by=VerifiedBy.NUMBER,
+                secret_tries=0,
+            )
 
         await peer.update(verified)
         return peer.record.pin.trust

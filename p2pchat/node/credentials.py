@@ -174,7 +174,7 @@ def _own(private: Secret, encoded: bytes) -> CertifiedKey:
         certificate = parse_and_verify(encoded, now_ms=first_day_ms)
     except IdentityError as error:
         raise DamagedStoreError(f"the profile's own certificate: {error}") from error
-    pair = x25519.key_pair(private)
+    pair = x25519.long_term_key_pair(private)
     if certificate.static != pair.public:
         raise DamagedStoreError("the profile's certificate is for another key")
     return CertifiedKey(certificate, pair)

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from p2pchat.identity.on_record import OnRecord
+from p2pchat.node import on_record
 from p2pchat.session.delivery import Envelope, SessionState, encode_session
 from p2pchat.session.events import (
     MessageReceived,
@@ -22,6 +24,7 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.ledger import Head
 from p2pchat.session.messages import Message, Text, Unsupported
+from p2pchat.session.on_record import Record, Signed
 from p2pchat.store.ports import (
     AuditEvent,
     DeliveryState,
@@ -47,11 +50,13 @@ class Outcome:
 
     Attributes:
         arrived: Messages that were not known before.
+        on_record: Where we stand now, if something about the record came.
         sent: Our direction of the ledger, if messages of ours were delivered (§8.6).
     """
 
     arrived: tuple[MessageRecord, ...] = ()
     sent: Head | None = None
+    on_record: OnRecord | None = None
 
 
 @dataclass(slots=True)
@@ -136,13 +141,15 @@ class Batch:
         arrived = [
             stored
             for message in self.received
-            if (stored := tx.add_message(_incoming(message, contact_id))) is not None
+            if (stored := tx.add_message(_incoming(tx, message, contact_id))) is not None
         ]
         if arrived:
             tx.count_received(contact_id, [message.message_id for message in arrived])
         if self.broke:
             tx.break_session(contact_id)
-        return Outcome(tuple(arrived), sent)
+        told = any(isinstance(message, Record) for message in self.received)
+        state = on_record.stored_state(tx, contact_id) if told else None
+        return Outcome(tuple(arrived), sent, state)
 
 
 def _records(envelopes: tuple[Envelope, ...] | list[Envelope]) -> list[EnvelopeRecord]:
@@ -152,10 +159,12 @@ def _records(envelopes: tuple[Envelope, ...] | list[Envelope]) -> list[EnvelopeR
     ]
 
 
-def _incoming(message: Message, contact_id: int) -> MessageRecord:
+def _incoming(tx: Transaction, message: Message, contact_id: int) -> MessageRecord:
     match message:
         case Text(message_id, sent_at_ms, body):
             text = body
+        case Record() | Signed():
+            return on_record.arrived(tx, message, contact_id)
         case Unsupported(message_id, sent_at_ms, kind):
             text = f"[a message of kind {kind!r}, which this version cannot show]"
         case _ as unreachable:

@@ -21,7 +21,7 @@ from p2pchat.errors import ErrorCode, LocalProtocolError, ProtocolError, StoreEr
 from p2pchat.node.clock import Clock, Timer, deadline
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.opening import Opening
-from p2pchat.node.outbox import FETCH_MAX, to_text
+from p2pchat.node.outbox import FETCH_MAX, to_message
 from p2pchat.node.peer import Peer
 from p2pchat.node.tasks import Signal
 from p2pchat.session.connection import Connection
@@ -292,6 +292,8 @@ class Link:
         return bool(self._notices) and self._connection.state in HEARS_NOTICES
 
     def _may_seal(self) -> bool:
+        if self.peer is not None and self.peer.verify_first:
+            return False
         return self._messages_wait and self._connection.send_window > 0 and self._stream.writable
 
     async def _seal(self, peer: Peer, batch: Batch) -> None:
@@ -307,7 +309,7 @@ class Link:
         self._messages_wait = self._messages_wait or len(records) == limit
         now = self._clock.monotonic()
         for record in records:
-            self._connection.send(SendMessage(to_text(record)), now=now)
+            self._connection.send(SendMessage(to_message(record)), now=now)
         await self._drain(batch)
 
     async def _commit(self, batch: Batch) -> None:

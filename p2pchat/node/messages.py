@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.errors import UsageError
 from p2pchat.node.environment import Environment
@@ -9,6 +11,8 @@ from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.peer import Peer
 from p2pchat.node.views import MessageArrived, MessageStateChanged, MessageView
 from p2pchat.store.ports import DeliveryState, MessageRecord
+
+VERIFY_FIRST: Final = "the settings allow messages to verified contacts only"
 
 
 class Announcer:
@@ -41,7 +45,7 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
     """Return a stored message; its text is as it was sent (R-9.3.5)."""
     reason = record.reason
     if record.state is DeliveryState.QUEUED and not reason:
-        reason = peer.offline_reason()
+        reason = VERIFY_FIRST if peer.verify_first else peer.offline_reason()
     return MessageView(
         contact=peer.record.name,
         message_id=record.message_id.hex(),
@@ -50,6 +54,7 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
         sent_at_ms=record.sent_at_ms,
         state=record.state,
         reason=reason,
+        kind=record.kind,
     )
 
 

@@ -20,6 +20,7 @@ from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import LocalProtocolError, UnreachableError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.link import ContactLink, encode_link
+from p2pchat.identity.on_record import OnRecord, RecordStep
 from p2pchat.identity.trust import Trust, require_sendable
 from p2pchat.node import listening
 from p2pchat.node.announcing import Announcements
@@ -36,6 +37,7 @@ from p2pchat.node.keys import KeyDesk
 from p2pchat.node.locks import LockDesk
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
+from p2pchat.node.record_desk import RecordDesk
 from p2pchat.node.revocations import RevocationDesk
 from p2pchat.node.subscription import Subscription
 from p2pchat.node.views import (
@@ -53,6 +55,7 @@ from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import (
     DeliveryState,
     Direction,
+    MessageKind,
     MessageRecord,
     Transaction,
 )
@@ -115,6 +118,7 @@ class Node:
         self.audit = AuditDesk(self._env, profile.store.audit_head, self._journal)
         self.locks = LockDesk(self._env, profile)
         """What unlocks the profile."""
+        self._records = RecordDesk(self._env)
         self._listeners: list[Listener] = []
         self._stopped = False
 
@@ -136,6 +140,7 @@ class Node:
         await self._book.load()
         await self._revocations.load()
         await self._announcements.load()
+        await self._reception.requests.load()
         await self._env.supervisor.start()
         await self._journal.begin(self._profile.store)
         try:
@@ -222,7 +227,7 @@ class Node:
         """Revoke our own identity, or the one that a certificate names; there is no way back.
 
         Raises:
-            StatementError: The certificate does not parse or verify.
+            KeyStatementError: The certificate does not parse or verify.
             UsageError: It is of somebody who is no contact.
         """
         return await self._revocations.revoke(certificate)
@@ -293,6 +298,14 @@ class Node:
         """Block a contact: it may connect, and learns nothing."""
         await self._desk.block(self._book.find(contact))
 
+    async def decline(self, contact: str) -> None:
+        """Dismiss a request: it disappears, and the stranger learns nothing.
+
+        Raises:
+            UsageError: The contact is no request.
+        """
+        await self._desk.decline(self._book.find(contact))
+
     async def remove(self, contact: str) -> None:
         """Delete a contact, its messages and its session."""
         await self._desk.remove(self._book.find(contact))
@@ -318,6 +331,28 @@ class Node:
         """
         return await self._desk.verify(self._book.find(contact), number)
 
+    async def compare(self, contact: str, phrase: str) -> str:
+        """Compare a phrase with a contact who is online, or take part in a comparison (§3.8).
+
+        Returns:
+            ``asked`` if the other person has to type now, ``answered`` if they have; how it ends
+            is announced.
+
+        Raises:
+            UsageError: The phrase cannot be used, or a comparison is under way.
+            TrustError: Another decision comes first, or all tries are used up.
+            UnreachableError: The contact is not online.
+        """
+        return await self._reception.comparisons.offer(self._book.find(contact), phrase)
+
+    def compare_cancel(self, contact: str) -> None:
+        """Break off the comparison with a contact, or decline the one that it asks for."""
+        self._reception.comparisons.cancel(self._book.find(contact))
+
+    async def compare_again(self, contact: str) -> None:
+        """Allow new tries after too many wrong phrases: the person's decision."""
+        await self._reception.comparisons.allow_again(self._book.find(contact))
+
     def retry(self, contact: str | None = None) -> None:
         """Dial now, one contact or all, whatever the back-off says."""
         peers = list(self._book) if contact is None else [self._book.find(contact)]
@@ -335,7 +370,7 @@ class Node:
         """
         peer = self._book.find(contact)
         self._env.revocations.require_own_key()
-        require_sendable(peer.record.pin)
+        require_sendable(peer.record.pin, verified_only=self._env.config.verified_only)
         try:
             check_text(text)
         except LocalProtocolError as error:
@@ -353,6 +388,34 @@ class Node:
             peer.link.messages_wait()
         return message_view(peer, record)
 
+    async def record(self, contact: str, step: RecordStep) -> OnRecord:
+        """Propose to go on the record with a contact, accept, decline or end it (§9.4).
+
+        Raises:
+            UsageError: That is no answer to where you stand.
+            TrustError: Nothing may be sent to the contact.
+        """
+        return await self._records.step(self._book.find(contact), step)
+
+    async def sign(self, contact: str, text: str) -> MessageView:
+        """Sign a statement for a contact and queue it; it proves for good who said it.
+
+        Raises:
+            UsageError: Empty, longer than 64 KiB, or not text.
+            TrustError: You have not both agreed, or nothing may be sent to the contact.
+        """
+        peer = self._book.find(contact)
+        return message_view(peer, await self._records.sign(peer, text))
+
+    async def export_statement(self, contact: str, message_id: str) -> str:
+        """Return a statement, given or received, as a text that anybody can check.
+
+        Raises:
+            UsageError: There is no such statement.
+        """
+        wanted = parse_message_id(message_id)
+        return await self._records.export(self._book.find(contact), wanted)
+
     async def cancel(self, contact: str, message_id: str) -> None:
         """Delete a message that has not left yet.
 
@@ -366,6 +429,8 @@ class Node:
             record = tx.message(peer.contact_id, wanted)
             if record is None or record.direction is not Direction.OUT:
                 raise UsageError("there is no such message of yours")
+            if record.kind not in (MessageKind.TEXT, MessageKind.STATEMENT):
+                raise UsageError("a word about the record is not taken back; say another one")
             if record.state is not DeliveryState.QUEUED:
                 raise UsageError(f"too late: the message is {record.state.value}")
             tx.delete_message(peer.contact_id, wanted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from p2pchat.node.certificates import CertificateDesk
+from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
 from p2pchat.node.revocations import RevocationDesk
@@ -19,10 +20,15 @@ class NoticeDesk:
     """Takes the notices of all links."""
 
     def __init__(
-        self, certificates: CertificateDesk, ledgers: LedgerDesk, revocations: RevocationDesk
+        self,
+        certificates: CertificateDesk,
+        ledgers: LedgerDesk,
+        comparisons: ComparisonDesk,
+        revocations: RevocationDesk,
     ) -> None:
         self._certificates = certificates
         self._ledgers = ledgers
+        self._comparisons = comparisons
         self._revocations = revocations
 
     async def noticed(self, link: Link, notice: Notice) -> None:
@@ -36,7 +42,9 @@ class NoticeDesk:
                 await self._ledgers.noticed(link.peer, sent)
             case CertificateNotice(encoded):
                 await self._certificates.noticed(link, encoded)
+            case CompareNotice(body):
+                await self._comparisons.received(link, link.peer, body)
             case RevokedNotice(statement):
                 await self._revocations.noticed(link, statement)
-            case CompareNotice() | LedgerNotice():
+            case LedgerNotice():
                 pass  # no part of this program knows what to do with it yet

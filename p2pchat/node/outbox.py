@@ -11,10 +11,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from p2pchat.identity.on_record import RecordStep
 from p2pchat.node.clock import Clock
 from p2pchat.node.tasks import Signal
-from p2pchat.session.messages import Text
-from p2pchat.store.ports import MessageRecord, Store
+from p2pchat.session.messages import Message, Text
+from p2pchat.session.on_record import Record, Signed
+from p2pchat.store.ports import MessageKind, MessageRecord, Store
 
 FETCH_MAX: Final = 128
 """Messages sealed in one round: enough that a commit's fixed cost no longer counts."""
@@ -84,6 +86,13 @@ class Waiter:
         self._outbox.forget(self)
 
 
-def to_text(record: MessageRecord) -> Text:
+def to_message(record: MessageRecord) -> Message:
     """Return the application message of a stored one."""
-    return Text(record.message_id, record.sent_at_ms, record.text)
+    match record.kind:
+        case MessageKind.TEXT:
+            return Text(record.message_id, record.sent_at_ms, record.text)
+        case MessageKind.STATEMENT:
+            return Signed(record.message_id, record.sent_at_ms, record.signed or b"")
+        case _:
+            step = RecordStep(record.kind.value.removeprefix("record."))
+            return Record(record.message_id, record.sent_at_ms, step)

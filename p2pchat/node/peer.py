@@ -15,17 +15,20 @@ from typing import Final, Protocol
 from p2pchat.constants import SESSION_RESETS_PER_HOUR
 from p2pchat.errors import ErrorCode, UnknownContactError
 from p2pchat.identity.keys import peer_id
+from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust, may_converse
 from p2pchat.node.audit_events import trust_events
 from p2pchat.node.backoff import Backoff
 from p2pchat.node.environment import Environment
 from p2pchat.node.limits import HourlyBudget
+from p2pchat.node.on_record import forget_state
 from p2pchat.node.opening import Opening
 from p2pchat.node.outbox import Outbox
 from p2pchat.node.presence import NOT_TRIED, Reason, explain
 from p2pchat.node.tasks import Signal
 from p2pchat.node.views import ContactChanged, ContactView
 from p2pchat.sanitize import clean_line
+from p2pchat.session.events import PeerAuthenticated
 from p2pchat.session.notices import Notice
 from p2pchat.store.ports import AuditEvent, ContactRecord, Transaction
 
@@ -40,11 +43,13 @@ class Attached(Protocol):
     Attributes:
         opening: Who dialled, and when.
         race: The round of dialling that it belongs to, if any.
+        proof: What the handshake proved.
         is_detached: Set once it will write nothing more to the store.
     """
 
     opening: Opening
     race: object
+    proof: PeerAuthenticated | None
     is_detached: asyncio.Event
 
     @property
@@ -76,6 +81,8 @@ class Peer:
         rotations: New static keys of the contact that the audit log was told of within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
         told_revoked: It knows that our own identity is revoked.
+        compare_asked: The contact asks to compare a phrase now.
+        on_record: Whether both agreed to be on the record, or who has proposed it.
         dismissed: Keys that appeared in this one's place and that the person decided against.
         untold: Messages delivered since the peer was last told how many (§8.6).
         dial: Wakes the dialling task: something changed, or the person asks.
@@ -99,6 +106,8 @@ class Peer:
         self.dial = Signal()
         self.told_revoked = False
         self.dismissed: set[bytes] = set()
+        self.compare_asked = False
+        self.on_record = OnRecord.OFF
         self.removed = False
         self._shown: object = self._essence()
 
@@ -116,6 +125,11 @@ class Peer:
     def online(self) -> bool:
         """Messages can flow now."""
         return self.link is not None and self.link.is_open
+
+    @property
+    def verify_first(self) -> bool:
+        """The person's settings hold messages back until this contact is verified."""
+        return self._env.config.verified_only and self.record.pin.trust is Trust.UNVERIFIED
 
     @property
     def wants_dialling(self) -> bool:
@@ -156,10 +170,13 @@ class Peer:
             if changed.pin.identity != current.pin.identity:
                 tx.break_session(self.contact_id)
                 tx.forget_ledger(self.contact_id)
+                forget_state(tx, self.contact_id)
                 changed = replace(
                     changed,
                     certificate_generation=0,
                     verified_at_ms=None,
+                    verified_by=None,
+                    secret_tries=0,
                     post_quantum=False,
                     static=None,
                     handshake_time_ms=0,
@@ -171,7 +188,12 @@ class Peer:
                 tx.audit(event)
             return tx.put_contact(changed)
 
+        held_back, identity = self.verify_first, self.identity
         self.record = await self._env.store.write(work)
+        if self.identity != identity:
+            self.on_record = OnRecord.OFF
+        if held_back and self.link is not None:
+            self.link.messages_wait()
         self.show()
 
     def set_unread(self, unread: int) -> None:
@@ -220,6 +242,10 @@ class Peer:
             if record.pin.trust is Trust.CHANGED and offered is not None
             else None,
             verified_at_ms=record.verified_at_ms,
+            verified_by=record.verified_by,
+            compare_asked=self.compare_asked,
+            verify_first=self.verify_first,
+            on_record=self.on_record,
             revoked_at_ms=record.pin.revoked_at_ms,
             announced=record.pin.announced,
         )
@@ -237,4 +263,5 @@ class Peer:
         # Not the time of the next attempt: a countdown is no news.
         reason = None if self.online else (self.reason.absence, self.reason.detail)
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
-                record.unread == 0, reason, self.told_revoked)  # fmt: skip
+                record.unread == 0, record.verified_at_ms, reason, self.on_record,
+                self.told_revoked)  # fmt: skip

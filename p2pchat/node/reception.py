@@ -19,6 +19,7 @@ from p2pchat.identity.trust import Pin, Trust, may_converse
 from p2pchat.node.announcing import Announcements
 from p2pchat.node.book import PeerBook, name_of_stranger
 from p2pchat.node.certificates import CertificateDesk
+from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.credentials import key_event
 from p2pchat.node.endings import NOT_SOON, reason_of, refused_as_revoked
 from p2pchat.node.environment import Environment
@@ -32,6 +33,7 @@ from p2pchat.node.notices import NoticeDesk
 from p2pchat.node.opening import Opening, newcomer_stays
 from p2pchat.node.peer import Peer
 from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.requests import RequestDesk
 from p2pchat.node.revocations import REVOKED, RevocationDesk
 from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.session.connection import Connection
@@ -66,6 +68,8 @@ class Reception:
 
     Attributes:
         ledgers: Compares the two sides' accounts of a conversation.
+        comparisons: Of phrases, on these connections.
+        requests: What strangers may ask, and who was declined.
     """
 
     def __init__(
@@ -83,7 +87,11 @@ class Reception:
         self._journal = journal
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
-        self._notices = NoticeDesk(CertificateDesk(env), self.ledgers, revocations)
+        self.comparisons = ComparisonDesk(env)
+        self._notices = NoticeDesk(
+            CertificateDesk(env), self.ledgers, self.comparisons, revocations
+        )
+        self.requests = RequestDesk(env)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
         self._strangers: dict[bytes, Link] = {}
@@ -212,7 +220,9 @@ class Reception:
     async def _admit_stranger(self, link: Link, identity: bytes) -> Attach | Close:
         previous = self._strangers.get(identity)
         requests = sum(peer.record.pin.trust is Trust.REQUEST for peer in self._book)
-        if previous is None and requests + len(self._strangers) >= PENDING_REQUESTS_MAX:
+        asking = requests + sum(not self.requests.is_declined(each) for each in self._strangers)
+        held = len(self._strangers) if self.requests.is_declined(identity) else asking
+        if previous is None and held >= PENDING_REQUESTS_MAX:
             return Close(ErrorCode.LIMIT_EXCEEDED, "too many requests are waiting")
         if previous is not None:
             previous.close(ErrorCode.SUPERSEDED, REPLACED)
@@ -332,6 +342,11 @@ class Reception:
         succession = event.announcement.succession
         if succession is not None and await self._announcements.takes_over(succession):
             return
+        if self.requests.is_declined(identity):
+            return  # it waits, like one about whom nobody has decided yet
+        if not self.requests.take(link.address):
+            link.close(ErrorCode.LIMIT_EXCEEDED, "too many requests came from there")
+            return
         record = ContactRecord(
             contact_id=0,
             name=name_of_stranger(event.name, identity),
@@ -384,7 +399,9 @@ class Reception:
             self._env.hub.publish(SessionRestarted(peer.record.name, cause))
         if batch.broke:
             peer.session_lost = UNREADABLE
-        if batch.opened:
+        if outcome.on_record is not None:
+            peer.on_record = outcome.on_record
+        if batch.opened or outcome.on_record is not None:
             peer.show()
         self._announce.batch(peer, batch, outcome)
         self.ledgers.delivered(peer, len(batch.delivered), outcome.sent)
@@ -392,6 +409,7 @@ class Reception:
     def detached(self, link: Link, closed: ConnectionClosed) -> None:
         """The link will write nothing more to the store."""
         self._leave(link)
+        self.comparisons.detached(link)
         identity = link.peer_identity
         if not (link.admitted.done() and link.admitted.result()):
             self._refused(link, closed)
@@ -410,6 +428,13 @@ class Reception:
             self._revocations.acknowledged(peer)
         peer.away(reason_of(link, closed))
         peer.dial.notify()
+
+    def let_wait(self, peer: Peer) -> None:
+        """The person has declined this request: its connection goes on as if nothing had been."""
+        link, peer.link = peer.link, None
+        if isinstance(link, Link):
+            link.peer = None
+            self._strangers[peer.identity] = link
 
     def turn_away_stranger(self, identity: bytes) -> None:
         """The person has just added this identity: let it connect anew, as a contact."""

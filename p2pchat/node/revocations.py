@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from p2pchat.constants import HANDSHAKE_TIMEOUT_S
-from p2pchat.errors import ErrorCode, ProtocolError, StatementError, UsageError
+from p2pchat.errors import ErrorCode, KeyStatementError, ProtocolError, UsageError
 from p2pchat.identity.keys import key_id, peer_id
 from p2pchat.identity.revocation import (
     Revocation,
@@ -76,7 +76,7 @@ class RevocationDesk:
         """Revoke our own identity, or the one that a certificate names; there is no way back.
 
         Raises:
-            StatementError: The certificate does not parse or verify.
+            KeyStatementError: The certificate does not parse or verify.
             UsageError: It is of somebody who is no contact.
         """
         revocation = self._own() if text is None else parse_revocation_text(text)
@@ -107,7 +107,7 @@ class RevocationDesk:
             if identity != sender and not self._concerns(identity):
                 return  # of nobody here: not even worth a signature
             revocation = parse_revocation(statement)
-        except StatementError as error:
+        except KeyStatementError as error:
             raise ProtocolError(str(error)) from error
         if self._concerns(identity):
             await self._take(revocation, source="owner" if identity == sender else "friend")

@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from p2pchat.identity.trust import Trust
-from p2pchat.store.ports import DeliveryState, Direction
+from p2pchat.identity.on_record import OnRecord
+from p2pchat.identity.trust import Trust, VerifiedBy
+from p2pchat.session.comparison import Outcome
+from p2pchat.store.ports import DeliveryState, Direction, MessageKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,11 @@ class ContactView:
         addresses: Where it is dialled.
         offline_reason: Why it is not reachable, in plain words; empty while online.
         offered_peer_id: While ``trust`` is ``changed``: the identity that appeared instead.
-        verified_at_ms: When the safety number was compared, or None.
+        verified_at_ms: When a comparison last agreed, or None.
+        verified_by: What was compared then, or None.
+        compare_asked: The contact asks to compare a phrase now.
+        on_record: Whether both agreed to be on the record, or who has proposed it.
+        verify_first: The settings hold messages back until the contact is verified.
         revoked_at_ms: When we learnt that the pinned identity is revoked, or None.
         announced: The identity that appeared instead was announced, signed with the pinned one.
     """
@@ -123,6 +129,10 @@ class ContactView:
     offline_reason: str
     offered_peer_id: str | None
     verified_at_ms: int | None
+    verified_by: VerifiedBy | None
+    compare_asked: bool
+    verify_first: bool
+    on_record: OnRecord
     revoked_at_ms: int | None = None
     announced: bool = False
 
@@ -138,6 +148,7 @@ class MessageView:
     sent_at_ms: int
     state: DeliveryState
     reason: str
+    kind: MessageKind = MessageKind.TEXT
 
 
 # --- Notifications, past tense ------------------------------------------------------------------
@@ -241,6 +252,22 @@ class AuditWarned:
     at_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class ComparisonAsked:
+    """A contact wants to compare a phrase: the person is to type it too."""
+
+    contact: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonEnded:
+    """A comparison of a phrase is over; ``tries_left`` wrong ones are still allowed."""
+
+    contact: str
+    outcome: Outcome
+    tries_left: int
+
+
 NodeEvent = (
     MessageArrived
     | MessageStateChanged
@@ -250,4 +277,6 @@ NodeEvent = (
     | LedgersDiffered
     | KeyNews
     | AuditWarned
+    | ComparisonAsked
+    | ComparisonEnded
 )

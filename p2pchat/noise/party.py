@@ -122,20 +122,20 @@ class Party:
 
     def write(self, tokens: Tokens) -> list[bytes]:
         """Do what a message's tokens say; return what they put on the wire."""
-        parts = []
+        writers, parts = self._WRITERS, []
         for token in tokens:
-            if token in self._WRITERS:
-                parts.append(self._WRITERS[token](self))
+            if token in writers:
+                parts.append(writers[token](self))
             else:
                 self._MIXERS[token](self, token)
         return parts
 
     def read(self, tokens: Tokens, message: bytes) -> bytes:
         """Do the same with a message that is long enough; return what is left of it."""
-        rest = message
+        readers, rest = self._READERS, message
         for token in tokens:
-            if token in self._READERS:
-                rest = self._READERS[token](self, rest)
+            if token in readers:
+                rest = readers[token](self, rest)
             else:
                 self._MIXERS[token](self, token)
         return rest
@@ -194,7 +194,7 @@ class Party:
 
     def _mix_dh(self, token: Token) -> None:
         ours, theirs = self._dh_operands[token]
-        self.symmetric.mix_key(x25519.dh(self._local(ours).private, self._remote(theirs)))
+        self.symmetric.mix_key(self._local(ours).dh(self._remote(theirs)))
 
     def _mix_psk(self, _token: Token) -> None:
         psk, *rest = self._psks

@@ -237,7 +237,7 @@ def _fallback(pattern: Pattern) -> Pattern:
 def _overheads(pattern: Pattern, psk_count: int) -> tuple[int, ...]:
     """Return each message's length with an empty payload."""
     ephemeral_keys = psk_count > 0  # then an e token derives a key too (Noise §9.2)
-    keyed = ephemeral_keys and Token.E in pattern.pre_initiator + pattern.pre_responder
+    keyed = False  # a pre-message's e may key too, but both first messages open with one of theirs
     overheads = []
     for tokens in pattern.messages:
         length = 0

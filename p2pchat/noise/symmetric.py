@@ -9,13 +9,13 @@ Deliberately absent: SetNonce, since nothing here runs over a transport that reo
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from p2pchat.constants import KEY_LEN, NOISE_MESSAGE_MAX_BYTES, TRANSPORT_PLAINTEXT_MAX_BYTES
+from p2pchat.crypto import kdf
 from p2pchat.crypto.aead import Cipher
 from p2pchat.crypto.kdf import HashFunction
 from p2pchat.crypto.secret import Secret
@@ -30,10 +30,10 @@ _encode_nonce = struct.Struct("<4xQ").pack
 
 HASHES: Final[Mapping[str, HashFunction]] = MappingProxyType(
     {
-        "SHA256": HashFunction.of(hashlib.sha256),
-        "SHA512": HashFunction.of(hashlib.sha512),
-        "BLAKE2s": HashFunction.of(hashlib.blake2s),
-        "BLAKE2b": HashFunction.of(hashlib.blake2b),
+        "SHA256": kdf.SHA256,
+        "SHA512": kdf.SHA512,
+        "BLAKE2s": kdf.BLAKE2S,
+        "BLAKE2b": kdf.BLAKE2B,
     }
 )
 """By the name that they have in a Noise protocol name (Noise §12)."""
@@ -182,8 +182,10 @@ class SymmetricState:
 
         A hash of 64 bytes gives a longer key than the cipher takes: the first 32 count.
         """
-        self._ck, key = self._hash.hkdf(self._ck, input_key, 2)
-        self._cipher_state.initialize_key(key[:KEY_LEN])
+        length = self._hash.length
+        blocks = self._hash.hkdf(self._ck, input_key, 2)
+        self._ck = blocks[:length]
+        self._cipher_state.initialize_key(blocks[length : length + KEY_LEN])
 
     def mix_hash(self, data: bytes) -> None:
         """Take ``data`` into ``h``."""
@@ -191,14 +193,17 @@ class SymmetricState:
 
     def mix_key_and_hash(self, input_key: bytes) -> None:
         """Derive a new ``ck``, ``h`` and key from a pre-shared key."""
-        self._ck, hashed, key = self._hash.hkdf(self._ck, input_key, 3)
-        self.mix_hash(hashed)
-        self._cipher_state.initialize_key(key[:KEY_LEN])
+        length = self._hash.length
+        blocks = self._hash.hkdf(self._ck, input_key, 3)
+        self._ck = blocks[:length]
+        self.mix_hash(blocks[length : 2 * length])
+        self._cipher_state.initialize_key(blocks[2 * length : 2 * length + KEY_LEN])
 
     def encrypt_and_hash(self, plaintext: bytes) -> bytes:
         """Encrypt under ``h`` as associated data, then take the ciphertext into ``h``."""
-        ciphertext = self._cipher_state.encrypt_with_ad(self._h, plaintext)
-        self.mix_hash(ciphertext)
+        h = self._h
+        ciphertext = self._cipher_state.encrypt_with_ad(h, plaintext)
+        self._h = self._new(h + ciphertext).digest()
         return ciphertext
 
     def decrypt_and_hash(self, ciphertext: bytes) -> bytes:
@@ -207,19 +212,21 @@ class SymmetricState:
         Raises:
             DecryptionError: Not authentic; nothing has changed.
         """
-        plaintext = self._cipher_state.decrypt_with_ad(self._h, ciphertext)
-        self.mix_hash(ciphertext)
+        h = self._h
+        plaintext = self._cipher_state.decrypt_with_ad(h, ciphertext)
+        self._h = self._new(h + ciphertext).digest()
         return plaintext
 
     def split(self) -> tuple[CipherState, CipherState, Secret]:
         """Return the initiator's and the responder's sending ciphers and ``ck``; forget ``ck``."""
         ck = self._ck
-        first, second = self._hash.hkdf(ck, b"", 2)
+        length = self._hash.length
+        blocks = self._hash.hkdf(ck, b"", 2)
         self._ck = b""
         self._cipher_state = CipherState()
         return (
-            CipherState(Secret(first[:KEY_LEN])),
-            CipherState(Secret(second[:KEY_LEN])),
+            CipherState(Secret(blocks[:KEY_LEN])),
+            CipherState(Secret(blocks[length : length + KEY_LEN])),
             Secret(ck),
         )
 

@@ -241,7 +241,7 @@ def _begin_sending_chain(
         root.kem, due=kem_due, received=received, rng=rng, encapsulate=encapsulate
     )
     root_key, chain_key, next_header_key = root_step(
-        root.root_key, x25519.dh(ratchet_pair.private, remote_key), exchange
+        root.root_key, ratchet_pair.dh(remote_key), exchange
     )
     successor = Root(
         associated_data=root.associated_data,
@@ -268,7 +268,7 @@ def _decrypt_in_new_chain(
         _, skipped = _skip(state, state.receiving, header.previous_length)
     kem, exchange = hybrid.begin_receiving(root.kem, header, sent=sent, received=state.received)
     try:
-        dh_output = x25519.dh(ratchet_pair.private, header.ratchet_key)
+        dh_output = ratchet_pair.dh(header.ratchet_key)
     except InvalidKeyError as error:
         raise DecryptionError("the header's ratchet key is of low order") from error
     root_key, chain_key, next_header_key = root_step(root.root_key, dh_output, exchange)

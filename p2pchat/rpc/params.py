@@ -6,7 +6,7 @@ sees it. Meaning (does the contact exist, does the link parse) is the node's to 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from p2pchat.constants import (
     LINK_MAX_CHARS,
     NAME_MAX_BYTES,
     NOTE_MAX_CHARS,
+    PHRASE_MAX_BYTES,
     TEXT_MAX_BYTES,
 )
 from p2pchat.crypto.secret import Secret
@@ -80,6 +81,12 @@ class VerifyParams(ContactParams, frozen=True):
     number: Annotated[str, msgspec.Meta(max_length=1024)]
 
 
+class CompareParams(ContactParams, frozen=True):
+    """``contact.compare``; the node judges the phrase, this bounds it."""
+
+    secret: Annotated[str, msgspec.Meta(min_length=1, max_length=4 * PHRASE_MAX_BYTES)]
+
+
 class RetryParams(Params, frozen=True):
     """``contact.retry``; without a contact, all of them."""
 
@@ -96,6 +103,12 @@ class SendParams(ContactParams, frozen=True):
     """``message.send``; the node counts the bytes, this bounds the characters."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+
+
+class RecordParams(ContactParams, frozen=True):
+    """``record.step``."""
+
+    step: Literal["propose", "accept", "decline", "end"]
 
 
 class MessageParams(ContactParams, frozen=True):

@@ -13,8 +13,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
 from p2pchat.crypto.secret import Secret
+from p2pchat.identity.on_record import RecordStep
 from p2pchat.node.views import (
     AuditWarned,
+    ComparisonAsked,
+    ComparisonEnded,
     ContactChanged,
     ContactRequested,
     ContactView,
@@ -30,6 +33,7 @@ from p2pchat.node.views import (
 from p2pchat.rpc import params as p
 from p2pchat.rpc.failures import to_rpc_error
 from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.store.ports import MessageKind
 from p2pchat.store.unlocking import KeychainUnlock, PassphraseUnlock
 
 if TYPE_CHECKING:
@@ -65,6 +69,7 @@ class Service:
             "contact.add": (p.AddParams, self._add),
             "contact.list": (p.Params, self._contacts),
             "contact.accept": (p.ContactParams, self._accept),
+            "contact.decline": (p.ContactParams, self._decline),
             "contact.block": (p.ContactParams, self._block),
             "contact.keep": (p.ContactParams, self._keep),
             "contact.remove": (p.ContactParams, self._remove),
@@ -76,7 +81,13 @@ class Service:
             "key.revoke": (p.RevokeParams, self._revoke),
             "key.passphrase": (p.PassphraseParams, self._change_passphrase),
             "key.keychain": (p.KeychainParams, self._change_to_keychain),
+            "contact.compare": (p.CompareParams, self._compare),
+            "contact.compare_cancel": (p.ContactParams, self._compare_cancel),
+            "contact.compare_again": (p.ContactParams, self._compare_again),
             "message.send": (p.SendParams, self._send),
+            "record.step": (p.RecordParams, self._record),
+            "record.sign": (p.SendParams, self._sign),
+            "record.export": (p.MessageParams, self._export),
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
             "message.mark_read": (p.ContactParams, self._mark_read),
@@ -165,6 +176,10 @@ class Service:
         await self._node.accept(params.contact)
         return {}
 
+    async def _decline(self, params: p.ContactParams) -> object:
+        await self._node.decline(params.contact)
+        return {}
+
     async def _block(self, params: p.ContactParams) -> object:
         await self._node.block(params.contact)
         return {}
@@ -200,9 +215,31 @@ class Service:
         await self._node.locks.change(old=p.to_unlock(params.old), new=KeychainUnlock())
         return {}
 
+    async def _compare(self, params: p.CompareParams) -> object:
+        state = await self._node.compare(params.contact, params.secret)
+        return {"state": state, "contact": (await self._node.contact(params.contact)).contact}
+
+    async def _compare_cancel(self, params: p.ContactParams) -> object:
+        self._node.compare_cancel(params.contact)
+        return {}
+
+    async def _compare_again(self, params: p.ContactParams) -> object:
+        await self._node.compare_again(params.contact)
+        return {}
+
     async def _send(self, params: p.SendParams) -> object:
         view = await self._node.send(params.contact, params.text)
         return {"message_id": view.message_id, "state": view.state.value}
+
+    async def _record(self, params: p.RecordParams) -> object:
+        return {"record": (await self._node.record(params.contact, RecordStep(params.step))).value}
+
+    async def _sign(self, params: p.SendParams) -> object:
+        view = await self._node.sign(params.contact, params.text)
+        return {"message_id": view.message_id, "state": view.state.value}
+
+    async def _export(self, params: p.MessageParams) -> object:
+        return {"file": await self._node.export_statement(params.contact, params.message_id)}
 
     async def _messages(self, params: p.ListParams) -> object:
         views = await self._node.messages(
@@ -297,6 +334,7 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
                 "message_id": message.message_id,
                 "text": message.text,
                 "sent_at_ms": message.sent_at_ms,
+                **({} if message.kind is MessageKind.TEXT else {"kind": message.kind.value}),
             }
         case MessageStateChanged(contact, message_id, state, _):
             return "message.state", {
@@ -326,6 +364,14 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             return "contact.key", {"contact": contact, "news": kind.value, "at_ms": at_ms}
         case AuditWarned(pattern, count, at_ms):
             return "audit.warning", {"pattern": pattern, "count": count, "at_ms": at_ms}
+        case ComparisonAsked(contact):
+            return "contact.compare_asked", {"contact": contact}
+        case ComparisonEnded(contact, outcome, tries_left):
+            return "contact.compared", {
+                "contact": contact,
+                "outcome": outcome.value,
+                "tries_left": tries_left,
+            }
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -359,6 +405,10 @@ def _contact(view: ContactView) -> dict[str, Any]:
         "revoked": view.revoked_at_ms is not None,
         "revoked_at_ms": view.revoked_at_ms,
         "announced": view.announced,
+        "verified_by": None if view.verified_by is None else view.verified_by.value,
+        "compare_asked": view.compare_asked,
+        "verify_first": view.verify_first,
+        "record": view.on_record.value,
     }
 
 
@@ -370,4 +420,5 @@ def _message(view: MessageView) -> dict[str, Any]:
         "sent_at_ms": view.sent_at_ms,
         "state": view.state.value,
         "reason": view.reason,
+        "kind": view.kind.value,
     }

@@ -7,15 +7,20 @@ fields are ignored, unknown mandatory ones (their names begin with ``!``) refuse
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgpack
 import msgspec
 
-from p2pchat.constants import MSGPACK_MAX_DEPTH
+from p2pchat.constants import MESSAGE_ID_LEN, MSGPACK_MAX_DEPTH
 from p2pchat.errors import ProtocolError
 
 S = TypeVar("S", bound=msgspec.Struct)
+
+TIME_MAX_MS: Final = 2**53 - 1
+"""Fits an exact JSON number; the year 287396."""
+MessageId = Annotated[bytes, msgspec.Meta(min_length=MESSAGE_ID_LEN, max_length=MESSAGE_ID_LEN)]
+TimeMs = Annotated[int, msgspec.Meta(ge=0, le=TIME_MAX_MS)]
 
 MANDATORY_MARK: Final = "!"
 """A field whose name begins so must be understood or the map refused (R-9.1.4)."""

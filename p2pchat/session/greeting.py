@@ -18,13 +18,12 @@ from p2pchat.constants import (
     NOTE_MAX_CHARS,
     SESSION_ID_LEN,
 )
-from p2pchat.errors import LocalProtocolError, ProtocolError, StatementError
+from p2pchat.errors import KeyStatementError, LocalProtocolError, ProtocolError
 from p2pchat.identity.succession import SUCCESSION_LEN, Succession, parse_succession
 from p2pchat.sanitize import clean_line
-from p2pchat.session.codec import convert, decode_map, encode_map
+from p2pchat.session.codec import TimeMs, convert, decode_map, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.ledger import Head, LedgerSummary
-from p2pchat.session.messages import TimeMs
 
 _Index = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
 
@@ -158,7 +157,7 @@ def _announcement(hello: _Hello) -> Announcement:
         return Announcement(hello.recovered)
     try:
         return Announcement(hello.recovered, parse_succession(hello.succession))
-    except StatementError as error:
+    except KeyStatementError as error:
         raise ProtocolError(str(error)) from error
 
 

@@ -13,14 +13,19 @@ import msgspec
 
 from p2pchat.constants import CONTENT_MAX_BYTES, MESSAGE_ID_LEN, TEXT_MAX_BYTES
 from p2pchat.errors import LocalProtocolError, ProtocolError
-from p2pchat.session.codec import MANDATORY_MARK, convert, decode_map, encode_map
+from p2pchat.session import on_record
+from p2pchat.session.codec import (
+    MANDATORY_MARK,
+    TIME_MAX_MS,
+    MessageId,
+    TimeMs,
+    convert,
+    decode_map,
+    encode_map,
+)
+from p2pchat.session.on_record import Record, Signed
 
-TIME_MAX_MS: Final = 2**53 - 1
-"""Fits an exact JSON number; the year 287396."""
 KIND_MAX_CHARS: Final = 32
-
-MessageId = Annotated[bytes, msgspec.Meta(min_length=MESSAGE_ID_LEN, max_length=MESSAGE_ID_LEN)]
-TimeMs = Annotated[int, msgspec.Meta(ge=0, le=TIME_MAX_MS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ class Unsupported:
     kind: str
 
 
-Message = Text | Unsupported
+Message = Text | Record | Signed | Unsupported
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -57,6 +62,9 @@ class _TextBody(msgspec.Struct, frozen=True):
     id: MessageId
     at: TimeMs
     body: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+
+
+_KINDS: Final = on_record.KINDS | {"text"}
 
 
 def check_text(body: str) -> None:
@@ -80,13 +88,17 @@ def encode_message(message: Message) -> bytes:
         LocalProtocolError: Out of bounds, or of a kind that only a peer can send.
     """
     match message:
-        case Text(message_id, sent_at_ms, body):
+        case Text(body=body):
             check_text(body)
-            if len(message_id) != MESSAGE_ID_LEN or not 0 <= sent_at_ms <= TIME_MAX_MS:
-                raise LocalProtocolError("the message's id or time is out of bounds")
-            return encode_map({"t": "text", "id": message_id, "at": sent_at_ms, "body": body})
+            fields: dict[str, Any] = {"t": "text", "body": body}
+        case Record() | Signed():
+            fields = on_record.to_fields(message)
         case Unsupported():
             raise LocalProtocolError("a message of an unknown kind cannot be sent")
+    if len(message.message_id) != MESSAGE_ID_LEN or not 0 <= message.sent_at_ms <= TIME_MAX_MS:
+        raise LocalProtocolError("the message's id or time is out of bounds")
+    kind = fields.pop("t")
+    return encode_map({"t": kind, "id": message.message_id, "at": message.sent_at_ms, **fields})
 
 
 def decode_message(content: bytes) -> Message:
@@ -97,8 +109,10 @@ def decode_message(content: bytes) -> Message:
     """
     fields: dict[str, Any] = decode_map(content, max_bytes=CONTENT_MAX_BYTES)
     head = convert({key: fields[key] for key in ("t", "id", "at") if key in fields}, _Head)
-    if head.t != "text" or any(name.startswith(MANDATORY_MARK) for name in fields):
+    if head.t not in _KINDS or any(name.startswith(MANDATORY_MARK) for name in fields):
         return Unsupported(head.id, head.at, head.t)
+    if head.t in on_record.KINDS:
+        return on_record.from_fields(fields)
     text = convert(fields, _TextBody)
     if len(text.body.encode()) > TEXT_MAX_BYTES:
         raise ProtocolError("a text message exceeds its limit")

@@ -8,9 +8,8 @@ import msgspec
 
 from p2pchat.constants import KEY_LEN, OFFER_MAX_BYTES
 from p2pchat.identity.certificate import CERTIFICATE_LEN
-from p2pchat.session.codec import convert, decode_map, encode_map
+from p2pchat.session.codec import TimeMs, convert, decode_map, encode_map
 from p2pchat.session.frames import pad_payload, unpad_payload
-from p2pchat.session.messages import TimeMs
 
 PAYLOAD_MAX_BYTES: Final = 2048
 """The responder's payload: an offer, a certificate, a key; the rest is spare for later fields."""

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final, Protocol, TypeVar
 
 from p2pchat.crypto.secret import Secret
-from p2pchat.identity.trust import Pin
+from p2pchat.identity.trust import Pin, VerifiedBy
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.store.audit_types import AuditLog, AuditRecord
 
@@ -36,6 +36,18 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     READ = "read"
     FAILED = "failed"
+
+
+class MessageKind(StrEnum):
+    """What a stored message is; values are stored, so none ever changes."""
+
+    TEXT = "text"
+    STATEMENT = "statement"
+    """Signed, on the record (protocol.md §9.4)."""
+    RECORD_PROPOSE = "record.propose"
+    RECORD_ACCEPT = "record.accept"
+    RECORD_DECLINE = "record.decline"
+    RECORD_END = "record.end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,9 @@ class ContactRecord:
         note: What a stranger wrote with the request.
         certificate_generation: Highest seen; a lower one is refused as rolled back.
         added_at_ms: Wall clock.
-        verified_at_ms: Wall clock of the last comparison, or None.
+        verified_at_ms: Wall clock of the last comparison that agreed, or None.
+        verified_by: What was compared then; None where ``verified_at_ms`` is.
+        secret_tries: Phrases that were wrong since one agreed, or the person allowed new tries.
         unread: Incoming messages not yet seen.
         post_quantum: It has spoken a hybrid suite; less is refused from then on.
         static: The Noise static key of its last certificate; 32 bytes, or None before the first.
@@ -102,11 +116,16 @@ class ContactRecord:
     post_quantum: bool = False
     static: bytes | None = None
     handshake_time_ms: int = 0
+    verified_by: VerifiedBy | None = None
+    secret_tries: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRecord:
-    """One line of a conversation; ``position`` orders the conversation and grows."""
+    """One line of a conversation; ``position`` orders the conversation and grows.
+
+    ``signed`` holds the bytes of a statement, as they were signed.
+    """
 
     message_id: bytes
     contact_id: int
@@ -116,6 +135,8 @@ class MessageRecord:
     state: DeliveryState
     position: int = 0
     reason: str = ""
+    kind: MessageKind = MessageKind.TEXT
+    signed: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -416,6 +437,12 @@ class Transaction(Protocol):
 
     def put_succession(self, succession: SuccessionRecord) -> None:
         """Keep an announcement; a contact on offer of its ``new`` then shows as announced."""
+
+    def statement_key(self) -> tuple[Secret, bytes] | None:
+        """Return the statement key's 32-byte seed and its certificate, once made."""
+
+    def put_statement_key(self, seed: Secret, certificate: bytes) -> None:
+        """Write or replace the statement key."""
 
     def get_setting(self, key: str) -> str | None:
         """Return a small named value."""

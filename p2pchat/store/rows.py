@@ -5,21 +5,29 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from p2pchat.identity.trust import Pin, Trust
-from p2pchat.store.ports import ContactRecord, DeliveryState, Direction, MessageRecord
+from p2pchat.identity.trust import Pin, Trust, VerifiedBy
+from p2pchat.store.ports import (
+    ContactRecord,
+    DeliveryState,
+    Direction,
+    MessageKind,
+    MessageRecord,
+)
 
 Row = tuple[Any, ...]
 """STRICT tables fix the types of the columns."""
 
 MESSAGE_QUERY: Final = (
-    "SELECT message_id, contact_id, direction, body, sent_at_ms, state, position, reason"
+    "SELECT message_id, contact_id, direction, body, sent_at_ms, state, position, reason,"
+    " kind, signed"
     " FROM message"
 )
 """All messages, in the order of ``MessageRecord``; conditions and order are to be appended."""
 
 CONTACT_QUERY: Final = (
     "SELECT contact_id, name, identity, trust, offered, addresses, note, certificate_generation,"
-    " added_at_ms, verified_at_ms, post_quantum, static, handshake_time_ms,"
+    " added_at_ms, verified_at_ms, post_quantum, static, handshake_time_ms, verified_by,"
+    " secret_tries,"
     " (SELECT count(*) FROM message WHERE message.contact_id = contact.contact_id"
     " AND direction = 'in' AND state = 'delivered'),"
     " (SELECT revoked_at_ms FROM revocation WHERE revocation.identity = contact.identity),"
@@ -34,7 +42,7 @@ def contact_from(row: Row) -> ContactRecord:
     return ContactRecord(
         contact_id=row[0],
         name=row[1],
-        pin=Pin(row[2], Trust(row[3]), row[4], row[14], bool(row[15])),
+        pin=Pin(row[2], Trust(row[3]), row[4], row[16], bool(row[17])),
         addresses=tuple(json.loads(row[5])),
         note=row[6],
         certificate_generation=row[7],
@@ -43,12 +51,23 @@ def contact_from(row: Row) -> ContactRecord:
         post_quantum=bool(row[10]),
         static=row[11],
         handshake_time_ms=row[12],
-        unread=row[13],
+        verified_by=None if row[13] is None else VerifiedBy(row[13]),
+        secret_tries=row[14],
+        unread=row[15],
     )
 
 
 def message_from(row: Row) -> MessageRecord:
     """Return the record of a row of ``MESSAGE_QUERY``."""
     return MessageRecord(
-        row[0], row[1], Direction(row[2]), row[3], row[4], DeliveryState(row[5]), row[6], row[7]
+        row[0],
+        row[1],
+        Direction(row[2]),
+        row[3],
+        row[4],
+        DeliveryState(row[5]),
+        row[6],
+        row[7],
+        MessageKind(row[8]),
+        row[9],
     )

@@ -131,11 +131,29 @@ CREATE TABLE previous_static_key (
 ) STRICT;
 """
 
+_VERIFICATION: Final = """
+ALTER TABLE contact ADD COLUMN verified_by TEXT CHECK (verified_by IN ('number', 'secret'));
+ALTER TABLE contact ADD COLUMN secret_tries INTEGER NOT NULL DEFAULT 0;
+UPDATE contact SET verified_by = 'number' WHERE verified_at_ms IS NOT NULL;
+"""
+
+_STATEMENTS: Final = """
+CREATE TABLE statement_key (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    seed BLOB NOT NULL CHECK (length(seed) = 32),
+    certificate BLOB NOT NULL
+) STRICT;
+ALTER TABLE message ADD COLUMN kind TEXT NOT NULL DEFAULT 'text';
+ALTER TABLE message ADD COLUMN signed BLOB;
+"""
+
 _VERSION_2: Final[tuple[str, ...]] = (
     _AUDIT,
     ledger.TABLES,
     freshness.TABLES,
     _PREVIOUS_STATIC_KEY,
+    _VERIFICATION,
+    _STATEMENTS,
     statements.TABLES,
 )
 

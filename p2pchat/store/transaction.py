@@ -91,6 +91,7 @@ class SqlTransaction:
             audit.begin(self._execute, identity.signing_seed)
         elif before.signing_seed != identity.signing_seed:
             audit.certify(self._execute, identity.signing_seed)
+            self._execute("DELETE FROM statement_key")  # certified by the identity before
         statements.seal_own_revocation(self._execute, identity.signing_seed)
         self.replaced_keys = True
         self._execute(
@@ -128,6 +129,18 @@ class SqlTransaction:
     def put_succession(self, succession: SuccessionRecord) -> None:
         """See ``ports.Transaction``."""
         statements.put_succession(self._execute, succession)
+
+    def statement_key(self) -> tuple[Secret, bytes] | None:
+        """See ``ports.Transaction``."""
+        for seed, certificate in self._execute("SELECT seed, certificate FROM statement_key"):
+            return Secret(seed), certificate
+        return None
+
+    def put_statement_key(self, seed: Secret, certificate: bytes) -> None:
+        """See ``ports.Transaction``."""
+        self._execute(
+            "INSERT OR REPLACE INTO statement_key VALUES (1, ?, ?)", (seed.reveal(), certificate)
+        )
 
     def get_setting(self, key: str) -> str | None:
         """See ``ports.Transaction``."""
@@ -186,19 +199,22 @@ class SqlTransaction:
             int(contact.post_quantum),
             contact.static,
             contact.handshake_time_ms,
+            contact.verified_by,
+            contact.secret_tries,
         )
         if contact.contact_id == 0:
             sql = (
                 "INSERT INTO contact (name, name_key, identity, trust, offered, addresses, note,"
                 " certificate_generation, added_at_ms, verified_at_ms, post_quantum, static,"
-                " handshake_time_ms)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING contact_id"
+                " handshake_time_ms, verified_by, secret_tries)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING contact_id"
             )
         else:
             sql = (
                 "UPDATE contact SET name = ?, name_key = ?, identity = ?, trust = ?, offered = ?,"
                 " addresses = ?, note = ?, certificate_generation = ?, added_at_ms = ?,"
-                " verified_at_ms = ?, post_quantum = ?, static = ?, handshake_time_ms = ?"
+                " verified_at_ms = ?, post_quantum = ?, static = ?, handshake_time_ms = ?,"
+                " verified_by = ?, secret_tries = ?"
                 " WHERE contact_id = ? RETURNING contact_id"
             )
             values = (*values, contact.contact_id)  # type: ignore[assignment]  # one value more
@@ -238,8 +254,9 @@ class SqlTransaction:
         """See ``ports.Transaction``."""
         inserted = self._execute(
             "INSERT INTO message (position, contact_id, message_id, direction, state, sent_at_ms,"
-            " reason, body) VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
-            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?)"
+            " reason, body, kind, signed)"
+            " VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
+            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (contact_id, message_id) DO NOTHING RETURNING position",
             (
                 message.contact_id,
@@ -249,6 +266,8 @@ class SqlTransaction:
                 message.sent_at_ms,
                 message.reason,
                 message.text,
+                message.kind,
+                message.signed,
             ),
         )
         if not inserted:

@@ -209,6 +209,29 @@ class NumberAgreed:
 
 
 @dataclass(frozen=True, slots=True)
+class PhraseOffered:
+    """Answer of ``contact.compare``; ``asked`` if the other person has to type now."""
+
+    handle: str
+    asked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseSettled:
+    """Answer of ``contact.compare_cancel`` and ``contact.compare_again``."""
+
+    handle: str
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordChanged:
+    """Answer of ``record.step`` and ``record.sign``: the conversation has a line more."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
 class Retried:
     """Answer of ``contact.retry``."""
 
@@ -324,6 +347,24 @@ class FailuresTold:
 
 
 @dataclass(frozen=True, slots=True)
+class PhraseAsked:
+    """``contact.compare_asked``: a contact has typed a phrase and waits for ours."""
+
+    handle: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseCompared:
+    """``contact.compared``: how a comparison ended."""
+
+    handle: str
+    outcome: str
+    tries_left: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewsLost:
     """``notifications.lost``: what is remembered is out of date and is listed anew."""
 
@@ -363,6 +404,9 @@ Action = (
     | MessageStored
     | NumberShown
     | NumberAgreed
+    | PhraseOffered
+    | PhraseSettled
+    | RecordChanged
     | Retried
     | MarkedRead
     | CallFailed
@@ -376,6 +420,8 @@ Action = (
     | AuditWarned
     | LockChanged
     | FailuresTold
+    | PhraseAsked
+    | PhraseCompared
     | NewsLost
     | ClientLost
 )

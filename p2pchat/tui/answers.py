@@ -13,7 +13,7 @@ from typing import assert_never
 
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
-from p2pchat.tui import chats
+from p2pchat.tui import chats, phrase
 from p2pchat.tui.effects import Call, Effect, SetComposer
 from p2pchat.tui.navigation import (
     Step,
@@ -27,13 +27,13 @@ from p2pchat.tui.navigation import (
     with_chat,
     with_contact,
     with_flash,
+    with_notice,
 )
 from p2pchat.tui.state import (
     AppState,
     Comparison,
     Contact,
     Delivery,
-    Notice,
     SearchPanel,
     Tone,
     VerifyPanel,
@@ -52,6 +52,9 @@ Answer = (
     | a.MessageStored
     | a.NumberShown
     | a.NumberAgreed
+    | a.PhraseOffered
+    | a.PhraseSettled
+    | a.RecordChanged
     | a.Retried
     | a.MarkedRead
 )
@@ -66,6 +69,8 @@ News = (
     | a.AuditWarned
     | a.LockChanged
     | a.FailuresTold
+    | a.PhraseAsked
+    | a.PhraseCompared
     | a.NewsLost
     | a.ClientLost
 )
@@ -102,6 +107,15 @@ def answered(state: AppState, action: Answer) -> Step:
         case a.NumberAgreed(handle):
             agreed = _compared(state, handle, comparison=Comparison.AGREED)
             return agreed, (list_contacts(),)
+        case a.PhraseOffered(handle, asked):
+            return phrase.offered(state, handle, asked=asked), ()
+        case a.PhraseSettled(handle, method):
+            return phrase.settled(state, handle, method), ()
+        case a.RecordChanged(handle):
+            chat = state.conversation(handle)
+            state = with_chat(state, handle, replace(chat, draft=""))
+            state, effects = load(state, handle)
+            return state, (*effects, list_contacts())
         case a.Retried(handle):
             contact = state.contact(handle)
             whom = contact.name if contact else "all contacts"
@@ -174,10 +188,11 @@ def _added(state: AppState, handle: str) -> Step:
 def _settled(state: AppState, handle: str, method: str) -> Step:
     contact = state.contact(handle)
     name = contact.name if contact else "The contact"
-    if method == "contact.remove":
+    if method in ("contact.remove", "contact.decline"):
         left = {key: chat for key, chat in state.conversations.items() if key != handle}
         state = replace(state, conversations=MappingProxyType(left))
-        return with_flash(state, f"{name} is removed."), (list_contacts(),)
+        done = "removed" if method == "contact.remove" else "declined, and learns nothing"
+        return with_flash(state, f"{name} is {done}."), (list_contacts(),)
     words = {
         "contact.accept": f"{name} is accepted. Compare safety numbers with /verify.",
         "contact.keep": f"The old key of {name} stays. Compare safety numbers with /verify.",
@@ -213,18 +228,22 @@ def notified(state: AppState, action: News) -> Step:
             return with_flash(state, text), (list_contacts(),)
         case a.SessionRenewed(handle, cause, now_ms):
             text = f"The encrypted session was renewed ({cause}). What waited is sent again."
-            return _announced(state, handle, text, now_ms)
+            return with_notice(state, handle, text, now_ms), ()
         case a.Announced(handle, text, now_ms):
-            return _announced(state, handle, text, now_ms)
+            return with_notice(state, handle, text, now_ms), ()
         case a.KeyTold(handle, news, at_ms, now_ms):
             contact = state.contact(handle)
             if contact is None or news not in KEY_NEWS:
                 return state, ()
             text = KEY_NEWS[news].format(name=contact.name, date=short_date(at_ms, UTC))
-            state, _ = _announced(state, handle, text, now_ms, Tone.WARNING)
+            state = with_notice(state, handle, text, now_ms, Tone.WARNING)
             return state, (list_contacts(),)
         case a.AuditWarned(text):
             return _warned(state, text), ()
+        case a.PhraseAsked(handle, now_ms):
+            return phrase.invited(state, handle, now_ms)
+        case a.PhraseCompared():
+            return phrase.compared(state, action)
         case a.NewsLost():
             return _list_anew(state)
         case a.LockChanged():
@@ -237,15 +256,6 @@ def notified(state: AppState, action: News) -> Step:
             return replace(state, lost=text), ()
         case _ as unreachable:
             assert_never(unreachable)
-
-
-def _announced(
-    state: AppState, handle: str, text: str, now_ms: int, tone: Tone = Tone.INFO
-) -> Step:
-    """Say something in a conversation that nobody wrote."""
-    key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
-    chat = chats.append(state.conversation(handle), Notice(key, text, now_ms, tone))
-    return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1), ()
 
 
 def _warned(state: AppState, text: str) -> AppState:
@@ -286,6 +296,12 @@ def refused(state: AppState, action: a.CallFailed) -> Step:
             return _compared(state, call.handle, problem=text), ()
         case "audit.warnings":
             return state, ()  # a node of an earlier version: nobody has asked for it
+        case "record.sign":
+            typed = f"/sign {dict(call.params).get('text', '')}"
+            state = with_flash(state, f"Not signed: {text}", Tone.ERROR)
+            return state, (SetComposer(typed),) if call.handle == state.active else ()
+        case "contact.compare":
+            return phrase.refused(state, call.handle, text), ()
         case "message.list":
             chat = state.conversation(call.handle)
             state = with_chat(state, call.handle, replace(chat, loading=False))

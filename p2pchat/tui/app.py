@@ -104,7 +104,7 @@ class TerminalApp:
             lambda buffer: self.dispatch(a.DraftChanged(buffer.text)),
         )
         self._entry = Buffer(multiline=False)
-        self.screen = layout.build(lambda: self.state, self._composer, self._entry, zone)
+        self.screen = layout.build(lambda: self.state, self._composer, self._entry, zone, now_ms)
         controls = Controls(self.dispatch, lambda: self.state, now_ms, self._scroll)
         self._application: Application[None] = Application(
             layout=self.screen.layout,

@@ -13,6 +13,7 @@ from datetime import tzinfo
 from typing import Final
 
 from p2pchat.tui.cells import clip, width, wrap
+from p2pchat.tui.recording import RECORD_MARK, shown_text
 from p2pchat.tui.state import Anchor, Conversation, Delivery, Entry, Message, Notice
 from p2pchat.tui.text import Line, line, line_width, paragraph, rule
 from p2pchat.tui.words import DELIVERY, clock, day
@@ -154,12 +155,15 @@ def message_lines(
 ) -> list[Line]:
     """Lay out one message: ``[08:00] <Alice> text``, wrapped under itself, with its mark."""
     stamp = f"[{date}{clock(message.sent_at_ms, zone)}] "
+    if message.kind != "text":
+        stamp += RECORD_MARK + " "  # before the name, where neither a name nor a text reaches
     name = clip(names.mine if message.outgoing else names.theirs, _NAME_CELLS)
     who = f"<{name}> "
     style = "class:mine" if message.outgoing else "class:theirs"
     room = max(8, cells - len(MARGIN) * 2 - _HANGING)
     taken = width(stamp) - _HANGING + width(who)
-    first, *others = wrap(message.text, room, taken)
+    text = shown_text(message.kind, message.text, incoming=not message.outgoing)
+    first, *others = wrap(text, room, taken)
     lines = [
         line(("class:time", MARGIN + stamp), (style, who[:-1]), ("", " "), ("class:body", first))
     ]

@@ -34,7 +34,7 @@ from p2pchat.tui import firstrun, view
 from p2pchat.tui.composer import CommandCompleter, HarmlessProcessor
 from p2pchat.tui.history import History
 from p2pchat.tui.panels import panel_lines
-from p2pchat.tui.state import AppState
+from p2pchat.tui.state import AppState, PhrasePanel
 from p2pchat.tui.surface import Surface
 from p2pchat.tui.text import EMPTY, Line, line
 
@@ -69,24 +69,32 @@ def new_composer(names: Callable[[], list[str]], on_change: Callable[[Buffer], N
 
 
 def build(
-    state: Callable[[], AppState], composer: Buffer, entry: Buffer, zone: tzinfo | None
+    state: Callable[[], AppState],
+    composer: Buffer,
+    entry: Buffer,
+    zone: tzinfo | None,
+    now_ms: Callable[[], int],
 ) -> Screen:
-    """Lay out the app over a state that changes."""
+    """Lay out the app over a state that changes; ``now_ms`` is the wall clock of ages shown."""
     history = History(zone)
 
     def draw_body(columns: int, rows: int) -> list[Line]:
         return body_lines(state(), history, columns, rows, zone)
 
     body = Surface(draw_body)
+
+    def typing_phrase() -> bool:
+        return isinstance(state().panel, PhrasePanel)
+
     composer_window = Window(
-        BufferControl(composer, input_processors=[HarmlessProcessor()]),
+        BufferControl(composer, input_processors=[HarmlessProcessor(), _unseen(typing_phrase)]),
         height=Dimension(min=1, max=COMPOSER_MAX_ROWS),
         wrap_lines=True,
         dont_extend_height=True,
         get_line_prefix=_composer_prefix,
     )
     entry_window = _entry_window(state, entry)
-    chat = _chat(state, composer, composer_window, body, zone)
+    chat = _chat(state, composer, composer_window, body, zone, now_ms)
     setup = _setup(state, entry_window)
     root = DynamicContainer(lambda: chat if state().setup is None else setup)
     return Screen(Layout(root), composer_window, entry_window, body, history)
@@ -126,6 +134,7 @@ def _chat(
     composer_window: Window,
     body: Surface,
     zone: tzinfo | None,
+    now_ms: Callable[[], int],
 ) -> FloatContainer:
     no_panel = Condition(lambda: state().panel is None)
     with_sidebar = Condition(
@@ -154,7 +163,8 @@ def _chat(
     main = HSplit(
         [
             ConditionalContainer(
-                Surface(lambda width, _: view.title(state(), width), rows=TITLE_ROWS), no_panel
+                Surface(lambda width, _: view.title(state(), width, now_ms()), rows=TITLE_ROWS),
+                no_panel,
             ),
             body,
             # On a small screen these give way, so that the composer is always there.
@@ -213,7 +223,7 @@ def _entry_window(state: Callable[[], AppState], entry: Buffer) -> Window:
         entry,
         input_processors=[
             HarmlessProcessor(),
-            ConditionalProcessor(PasswordProcessor("•"), Condition(hidden)),
+            _unseen(hidden),
         ],
     )
     return Window(
@@ -221,6 +231,11 @@ def _entry_window(state: Callable[[], AppState], entry: Buffer) -> Window:
         height=1,
         get_line_prefix=lambda _line, _wrap: [("class:prompt", "  > " if shown() else "")],
     )
+
+
+def _unseen(when: Callable[[], bool]) -> ConditionalProcessor:
+    """Draw dots in place of what is typed."""
+    return ConditionalProcessor(PasswordProcessor("•"), Condition(when))
 
 
 def _composer_prefix(line_number: int, wrap_count: int) -> AnyFormattedText:

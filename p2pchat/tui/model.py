@@ -29,6 +29,7 @@ from p2pchat.tui.navigation import (
 from p2pchat.tui.state import (
     AppState,
     HelpPanel,
+    PhrasePanel,
     Question,
     VerifyPanel,
 )
@@ -77,6 +78,8 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.AuditWarned()
             | a.LockChanged()
             | a.FailuresTold()
+            | a.PhraseAsked()
+            | a.PhraseCompared()
             | a.NewsLost()
             | a.ClientLost()
         ):
@@ -158,9 +161,9 @@ def _person(
 
 
 def _drafted(state: AppState, text: str) -> AppState:
-    """Keep what is typed with its contact; a number being pasted is no draft."""
+    """Keep what is typed with its contact; a number or a phrase is no draft."""
     chat = state.conversation(state.active)
-    if not state.active or isinstance(state.panel, VerifyPanel) or chat.draft == text:
+    if not state.active or isinstance(state.panel, VerifyPanel | PhrasePanel) or chat.draft == text:
         return state
     return with_chat(state, state.active, replace(chat, draft=text))
 

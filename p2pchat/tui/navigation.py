@@ -19,7 +19,9 @@ from p2pchat.tui.state import (
     Contact,
     Conversation,
     Flash,
+    Notice,
     Panel,
+    PhrasePanel,
     Tone,
     VerifyPanel,
 )
@@ -38,6 +40,15 @@ def with_chat(state: AppState, handle: str, chat: Conversation) -> AppState:
 def with_flash(state: AppState, text: str, tone: Tone = Tone.INFO) -> AppState:
     """Return the state with a line above the composer; it may quote what somebody typed."""
     return replace(state, flash=Flash(clean_line(text, FLASH_MAX_CHARS), tone))
+
+
+def with_notice(
+    state: AppState, handle: str, text: str, at_ms: int, tone: Tone = Tone.INFO
+) -> AppState:
+    """Return the state with a line of ours in a conversation."""
+    key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
+    chat = chats.append(state.conversation(handle), Notice(key, text, at_ms, tone))
+    return replace(with_chat(state, handle, chat), local_keys=state.local_keys + 1)
 
 
 def with_contact(state: AppState, contact: Contact) -> AppState:
@@ -110,9 +121,10 @@ def mark_read(handle: str) -> Call:
 
 
 def open_panel(state: AppState, panel: Panel, *calls: Call) -> Step:
-    """Show a panel; for a comparison the composer becomes the field to paste into."""
+    """Show a panel; for a comparison the composer becomes the field to type into."""
     state = replace(state, panel=panel, panel_scroll=0, confirm=None, flash=None)
-    draft = "" if isinstance(panel, VerifyPanel) else state.conversation(state.active).draft
+    takes_input = isinstance(panel, VerifyPanel | PhrasePanel)
+    draft = "" if takes_input else state.conversation(state.active).draft
     return state, (SetComposer(draft), *calls)
 
 

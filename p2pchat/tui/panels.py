@@ -12,19 +12,34 @@ from typing import Final, assert_never
 
 from p2pchat.sanitize import clean_line
 from p2pchat.tui.commands import COMMANDS
+from p2pchat.tui.comparing import VERIFIED_BY
 from p2pchat.tui.history import message_lines
 from p2pchat.tui.state import (
     AppState,
     Comparison,
+    Contact,
     HelpPanel,
     LinkPanel,
     Panel,
+    PhrasePanel,
     SearchPanel,
+    Tone,
     VerifyPanel,
+    WhoPanel,
 )
 from p2pchat.tui.text import EMPTY, Fragment, Line, fit, line, paragraph, rule
 from p2pchat.tui.view import names
-from p2pchat.tui.words import DELIVERY, OFFLINE, ONLINE, REVOKED, TRUST, short_date
+from p2pchat.tui.words import (
+    DELIVERY,
+    OFFLINE,
+    ONLINE,
+    REVOKED,
+    TRUST,
+    presence,
+    short_date,
+    trust_words,
+    verified_words,
+)
 
 KEYS: Final = (
     ("Enter", "send"),
@@ -42,6 +57,8 @@ KEYS: Final = (
 _GROUPS_PER_ROW: Final = 4
 _PROSE_CELLS: Final = 80
 """Longer lines of prose are hard to read."""
+_BESIDE_CODE_CELLS: Final = 40
+"""The least room for the number and its explanation beside a QR code."""
 _TWO_COLUMNS: Final = 110
 """From this width on the help stands in two columns."""
 
@@ -55,6 +72,10 @@ def panel_lines(state: AppState, panel: Panel, cells: int, zone: tzinfo | None) 
             return _link(state, cells)
         case VerifyPanel():
             return _verify(state, panel, min(cells, _PROSE_CELLS), zone)
+        case PhrasePanel():
+            return _phrase(state, panel, min(cells, _PROSE_CELLS))
+        case WhoPanel():
+            return _who(state, panel, cells)
         case SearchPanel():
             return _search(state, panel, cells, zone)
         case _ as unreachable:
@@ -138,12 +159,29 @@ def _nobody_listens(cells: int) -> list[Line]:
 
 
 def _verify(state: AppState, panel: VerifyPanel, cells: int, zone: tzinfo | None) -> list[Line]:
+    """Set the number and what to do with it, its QR code beside it or below."""
     contact = state.contact(panel.handle)
     who = contact.name if contact else "this contact"
     heading = f"Compare the safety number with {who}"
-    lines = [EMPTY, *paragraph(heading, cells - 1, "class:heading", " "), EMPTY]
-    lines += _number(panel)
-    lines.append(EMPTY)
+    head = [EMPTY, *paragraph(heading, cells - 1, "class:heading", " ")]
+    code: list[Line] = []
+    if panel.number and not panel.problem and panel.comparison is Comparison.NONE:
+        from p2pchat.tui.qr import qr_lines  # large tables, for who compares
+
+        rows = qr_lines("".join(panel.number.split()))
+        code = [line(("", " "), ("class:qr", row)) for row in rows]
+    beside = cells - len(code[-1][-1][1]) - 3 if code else cells
+    if code and beside >= _BESIDE_CODE_CELLS:
+        return head + _beside(_number_and_how(contact, panel, beside, zone), code, beside)
+    below = [EMPTY, *code] if code else []
+    return [*head, *_number_and_how(contact, panel, cells, zone), *below]
+
+
+def _number_and_how(
+    contact: Contact | None, panel: VerifyPanel, cells: int, zone: tzinfo | None
+) -> list[Line]:
+    who = contact.name if contact else "this contact"
+    lines = [EMPTY, *_number(panel), EMPTY]
     result = _result(panel, who, cells)
     if result:
         return lines + result
@@ -155,8 +193,34 @@ def _verify(state: AppState, panel: VerifyPanel, cells: int, zone: tzinfo | None
     lines += paragraph(how, cells - 1, "", " ")
     if contact is not None and contact.verified_at_ms is not None:
         date = short_date(contact.verified_at_ms, zone)
-        lines += [EMPTY, *paragraph(f"✓ Compared before, on {date}.", cells - 1, "class:good", " ")]
+        by = VERIFIED_BY.get(contact.verified_by, "")
+        text = f"✓ Verified before{by}, on {date}."
+        lines += [EMPTY, *paragraph(text, cells - 1, "class:good", " ")]
     return lines
+
+
+def _phrase(state: AppState, panel: PhrasePanel, cells: int) -> list[Line]:
+    contact = state.contact(panel.handle)
+    who = contact.name if contact else "this contact"
+    heading = f"Compare a phrase with {who}"
+    lines = [EMPTY, *paragraph(heading, cells - 1, "class:heading", " "), EMPTY]
+    if panel.result:
+        sign = {Tone.GOOD: "✓ ", Tone.WARNING: "⚠ "}.get(panel.tone, "✗ ")
+        return [*lines, *paragraph(sign + panel.result, cells - 1, f"class:{panel.tone}", " ")]
+    if panel.running:
+        text = f"Waiting for {who} to type the same phrase. Esc leaves this page and waits on."
+        return [*lines, *paragraph(text, cells - 1, "", " ")]
+    first = (
+        f"{who} has typed a phrase that you both know. Type it too"
+        if panel.invited
+        else f"Type a word or phrase that only {who} and you know, and let {who} do the same"
+    )
+    how = (
+        f"{first}: below, unseen, then Enter. If both are the same, nobody stands between you. "
+        "Capitals and spaces do not matter. A wrong phrase tells nobody anything but that it was "
+        "wrong, and only three are allowed."
+    )
+    return [*lines, *paragraph(how, cells - 1, "", " ")]
 
 
 def _number(panel: VerifyPanel) -> list[Line]:
@@ -219,6 +283,24 @@ def _differed(panel: VerifyPanel, who: str, cells: int) -> list[Line]:
         *paragraph(what, cells - 1, "class:warning", " "),
         *paragraph("This is what you pasted:", cells - 1, "class:dim", " "),
         *_rows(marked),
+    ]
+
+
+def _who(state: AppState, panel: WhoPanel, cells: int) -> list[Line]:
+    contact = state.contact(panel.handle)
+    if contact is None:
+        return [EMPTY, line(("class:dim", " This contact is gone."))]
+    style, words = trust_words(contact)
+    meaning = REVOKED[-1] if contact.is_revoked else TRUST[contact.trust][-1]
+    words += verified_words(contact, panel.now_ms) or f": {meaning}"
+    return [
+        EMPTY,
+        *paragraph(contact.name, cells - 1, "class:heading", " "),
+        *paragraph(words, cells - 1, style, " "),
+        fit(line(("", " "), *presence(contact, cells - 2)), cells),
+        EMPTY,
+        line(("class:heading", " Peer id")),
+        *paragraph(contact.peer_id, cells),
     ]
 
 

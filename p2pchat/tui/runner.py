@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from p2pchat.crypto.secret import Secret
 from p2pchat.rpc.client import Client
 from p2pchat.rpc.connection import NotificationStream
 from p2pchat.rpc.protocol import RpcCode, RpcError
@@ -59,7 +60,8 @@ class Runner:
         """Carry out calls until cancelled."""
         while True:
             call = await self._calls.get()
-            self._repeatable_waiting.discard(call)
+            if call.method in _REPEATABLE:
+                self._repeatable_waiting.discard(call)
             self._dispatch(await _carry_out(client, call))
 
     async def follow(self, client: Client, stream: NotificationStream) -> None:
@@ -95,7 +97,12 @@ async def _lives(client: Client) -> bool:
 
 async def _carry_out(client: Client, call: Call) -> Action:
     try:
-        result = await client.call(call.method, dict(call.params))
+        params = {
+            # Revealed only here: a state, an action or an effect that is printed shows nothing.
+            name: value.reveal().decode() if isinstance(value, Secret) else value
+            for name, value in call.params
+        }
+        result = await client.call(call.method, params)
     except RpcError as error:
         trust, locked = error.code == RpcCode.TRUST, error.code == RpcCode.LOCKED
         return CallFailed(call, str(error), trust=trust, locked=locked)

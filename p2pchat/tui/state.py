@@ -57,6 +57,9 @@ class Contact:
     offline_reason: str = ""
     offered_peer_id: str = ""
     verified_at_ms: int | None = None
+    verified_by: str = ""
+    verify_first: bool = False
+    record: str = "off"
     revoked_at_ms: int | None = None
     announced: bool = False
 
@@ -81,6 +84,7 @@ class Message:
     sent_at_ms: int
     state: Delivery
     reason: str = ""
+    kind: str = "text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,32 @@ class VerifyPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class PhrasePanel:
+    """A phrase is typed, unseen, to be compared with the one that a contact types.
+
+    Attributes:
+        invited: The contact has typed already.
+        running: Ours is typed; the other one is awaited.
+        result: How it ended, or why it did not begin; "" until then.
+        tone: Of the result.
+    """
+
+    handle: str
+    invited: bool = False
+    running: bool = False
+    result: str = ""
+    tone: Tone = Tone.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class WhoPanel:
+    """Who a contact is, as of ``now_ms``."""
+
+    handle: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPanel:
     """Messages of one contact that contain all words; ``found`` is None while searching."""
 
@@ -200,7 +230,7 @@ class SearchPanel:
     found: tuple[Message, ...] | None = None
 
 
-Panel = HelpPanel | LinkPanel | VerifyPanel | SearchPanel
+Panel = HelpPanel | LinkPanel | VerifyPanel | PhrasePanel | WhoPanel | SearchPanel
 
 
 class Question(Enum):
@@ -261,6 +291,7 @@ class AppState:
         listen: The listening addresses, "host:port".
         active: Handle of the shown contact, or "".
         panel_scroll: First visible line of the panel.
+        phrases_asked: Handles of contacts that wait for a phrase to be typed.
         local_keys: Counts messages and notices made here, for their keys.
         warned: The audit log has warned of something since the app began.
         lost: Why the node cannot be reached any more, or "".
@@ -280,6 +311,7 @@ class AppState:
     panel_scroll: int = 0
     confirm: Confirm | None = None
     flash: Flash | None = None
+    phrases_asked: frozenset[str] = frozenset()
     local_keys: int = 0
     warned: bool = False
     lost: str = ""

@@ -39,6 +39,7 @@ STYLE: Final = Style.from_dict(
         "key": "ansicyan",
         "link": "ansicyan",
         "number": "bold",
+        "qr": "bg:ansiblack ansiwhite",
         "prompt": "#8a8a8a",
         "status": "bg:#303030 #d0d0d0",
         "status.news": "bold",

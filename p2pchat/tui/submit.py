@@ -11,7 +11,7 @@ from typing import Final, assert_never
 from p2pchat.constants import SAFETY_NUMBER_DIGITS, TEXT_MAX_BYTES
 from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
-from p2pchat.tui import chats
+from p2pchat.tui import chats, phrase, recording
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
 from p2pchat.tui.effects import Call, Leave, LockProfile, SetComposer
 from p2pchat.tui.entering import lock
@@ -25,10 +25,12 @@ from p2pchat.tui.state import (
     HelpPanel,
     LinkPanel,
     Message,
+    PhrasePanel,
     Question,
     SearchPanel,
     Tone,
     VerifyPanel,
+    WhoPanel,
 )
 
 SAME: Final = "same"
@@ -43,13 +45,15 @@ def submitted(state: AppState, text: str, now_ms: int) -> Step:
         return state, ()
     if isinstance(state.panel, VerifyPanel) and not text.startswith("/"):
         return compare(state, state.panel, text)
+    if isinstance(state.panel, PhrasePanel):
+        return phrase.typed(state, state.panel, text)
     match parse(text):
         case Mistake(hint):
             return with_flash(state, hint, Tone.ERROR), ()
         case Text(body):
             return _send(state, body, now_ms)
         case Command(name, argument):
-            return _run(replace(state, flash=None), name, argument)
+            return _run(replace(state, flash=None), name, argument, now_ms)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -91,11 +95,16 @@ def why_not(contact: Contact) -> str:
         return f"Not sent: {contact.name} has revoked this key. /add takes a new link."
     match contact.trust:
         case Trust.UNVERIFIED | Trust.VERIFIED:
+            if contact.verify_first:
+                return (
+                    f"Not sent: your settings allow messages to verified contacts only. Compare "
+                    f"with {contact.name} first: /verify or /secret."
+                )
             return ""
         case Trust.CHANGED:
             return f"Not sent: {contact.name}'s key has changed. Decide first, as said above."
         case Trust.REQUEST:
-            return f"Not sent: {contact.name} is not accepted yet. /accept or /block."
+            return f"Not sent: {contact.name} is not accepted yet. /accept, /decline or /block."
         case Trust.BLOCKED:
             return f"Not sent: {contact.name} is blocked. /accept lets them in again."
         case _ as unreachable:
@@ -128,15 +137,21 @@ def _send(state: AppState, body: str, now_ms: int) -> Step:
     return state, (SetComposer(""), Call("message.send", params, contact.handle, key))
 
 
-def _run(state: AppState, name: str, argument: str) -> Step:
+def _run(state: AppState, name: str, argument: str, now_ms: int) -> Step:
     """Run a command of ``commands.COMMANDS``; the composer is emptied unless it is refused."""
     match name:
         case "add":
             return _add(state, argument)
-        case "accept" | "keep" | "block" | "remove" | "msg":
+        case "accept" | "decline" | "keep" | "block" | "remove" | "msg":
             return _about_contact(state, name, argument)
+        case "whois":
+            return _whois(state, argument, now_ms)
         case "verify":
             return _verify(state, argument)
+        case "record" | "sign":
+            return recording.run(state, name, argument)
+        case "secret":
+            return phrase.asked_for(_emptied(state), argument)
         case "search":
             return _search(state, argument)
         case "retry":
@@ -164,8 +179,7 @@ def _add(state: AppState, argument: str) -> Step:
 def _about_contact(state: AppState, command: str, argument: str) -> Step:
     contact = _resolve(state, argument)
     if contact is None:
-        missing = f"No contact is called {argument}." if argument else "There is no contact here."
-        return with_flash(state, missing, Tone.ERROR), ()
+        return _nobody(state, argument)
     if command == "msg":
         return open_chat(_emptied(state), contact.handle)
     objection = _objection(contact, command)
@@ -177,7 +191,21 @@ def _about_contact(state: AppState, command: str, argument: str) -> Step:
     return _done(state, Call(f"contact.{command}", params, contact.handle))
 
 
+def _whois(state: AppState, argument: str, now_ms: int) -> Step:
+    contact = _resolve(state, argument)
+    if contact is None:
+        return _nobody(state, argument)
+    return open_panel(_emptied(state), WhoPanel(contact.handle, now_ms))
+
+
+def _nobody(state: AppState, name: str) -> Step:
+    missing = f"No contact is called {name}." if name else "There is no contact here."
+    return with_flash(state, missing, Tone.ERROR), ()
+
+
 def _objection(contact: Contact, command: str) -> str:
+    if command == "decline" and contact.trust is not Trust.REQUEST:
+        return f"{contact.name} is no request; /block or /remove."
     if command == "keep" and contact.trust is not Trust.CHANGED:
         return f"{contact.name}'s key has not changed; there is nothing to keep."
     if command == "accept" and contact.is_revoked and contact.trust is not Trust.CHANGED:

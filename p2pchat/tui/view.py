@@ -13,9 +13,24 @@ from p2pchat.identity.trust import Trust
 from p2pchat.tui import chats
 from p2pchat.tui.cells import clip, width
 from p2pchat.tui.history import Names
-from p2pchat.tui.state import AppState, Comparison, Contact, Question, Tone, VerifyPanel
+from p2pchat.tui.state import (
+    AppState,
+    Comparison,
+    Contact,
+    PhrasePanel,
+    Question,
+    Tone,
+    VerifyPanel,
+)
 from p2pchat.tui.text import EMPTY, Line, fit, line, line_width, paragraph, rule, spread
-from p2pchat.tui.words import OFFLINE, ONLINE, presence, trust_sign, trust_words
+from p2pchat.tui.words import (
+    OFFLINE,
+    ONLINE,
+    presence,
+    trust_sign,
+    trust_words,
+    verified_words,
+)
 
 SIDEBAR_MIN_COLUMNS: Final = 60
 """Narrower screens give all their room to the chat."""
@@ -81,12 +96,18 @@ def _contact_row(contact: Contact, index: int, cells: int, *, active: bool) -> L
     return tuple((f"{s} class:selected", text) for s, text in row) if active else row
 
 
-def title(state: AppState, cells: int) -> list[Line]:
-    """Draw the shown contact: name and trust, presence and its reason, a rule."""
+def title(state: AppState, cells: int, now_ms: int) -> list[Line]:
+    """Draw the shown contact: name and trust, presence and its reason, a rule.
+
+    How and when the contact was verified stands there too, if there is room beside the name.
+    """
     contact = state.active_contact
     if contact is None:
         return [fit(line(("class:heading", " p2pchat")), cells), EMPTY, rule(cells)]
-    trust = line(trust_words(contact), ("", " "))
+    style, words = trust_words(contact)
+    full = words + verified_words(contact, now_ms)
+    fits = width(contact.name) + width(full) + 3 <= cells
+    trust = line((style, full if fits else words), ("", " "))
     return [
         spread(line(("class:heading", f" {contact.name}")), trust, cells),
         fit(line(("", " "), *presence(contact, cells - 2)), cells),
@@ -136,6 +157,12 @@ def banner(state: AppState, cells: int) -> list[Line]:
         case Trust.BLOCKED:
             text = f"⊘ {contact.name} is blocked and learns nothing. /accept lets them in again."
             lines += paragraph(text, cells - 1, "class:blocked", " ")
+        case Trust.UNVERIFIED if contact.verify_first:
+            text = (
+                f"~ Your settings allow messages to verified contacts only. Compare with "
+                f"{contact.name} first: /verify or /secret."
+            )
+            lines += paragraph(text, cells - 1, "class:unverified", " ")
         case Trust.VERIFIED | Trust.UNVERIFIED:
             pass
         case _ as unreachable:
@@ -208,6 +235,7 @@ def _request(contact: Contact, cells: int) -> list[Line]:
     return lines + _choices(
         cells,
         ("/accept", "start to talk"),
+        ("/decline", "not now; they learn nothing, and are quiet for a day"),
         ("/block", "refuse; they learn nothing"),
     )
 
@@ -255,6 +283,8 @@ def composer_rule(state: AppState, text: str, cells: int, *, more: bool = False)
     if isinstance(state.panel, VerifyPanel) and state.panel.comparison is not Comparison.AGREED:
         hint = "paste the number here · Esc goes back"
         hint = "paste the number · PgDn: more · Esc: back" if more else hint
+    elif isinstance(state.panel, PhrasePanel) and not state.panel.running:
+        hint = "type the phrase, unseen · Esc goes back"
     elif state.panel is not None:
         hint = "PgDn shows more · Esc goes back" if more else "Esc goes back to the chat"
     elif "\n" in text or len(text) > TEXT_MAX_BYTES // 4:

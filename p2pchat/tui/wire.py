@@ -37,6 +37,9 @@ class _Contact(msgspec.Struct):
     offline_reason: str = ""
     offered_peer_id: str | None = None
     verified_at_ms: int | None = None
+    verified_by: str | None = None
+    verify_first: bool = False
+    record: str = "off"
     revoked_at_ms: int | None = None
     announced: bool = False
 
@@ -48,6 +51,7 @@ class _Message(msgspec.Struct):
     direction: str = "in"
     state: str = Delivery.DELIVERED
     reason: str = ""
+    kind: str = "text"
 
 
 class _Identity(msgspec.Struct):
@@ -77,6 +81,16 @@ class _Sent(msgspec.Struct):
 
 class _Number(msgspec.Struct):
     number: str
+
+
+class _Offered(msgspec.Struct):
+    state: str
+
+
+class _Ended(msgspec.Struct):
+    contact: str
+    outcome: str
+    tries_left: int
 
 
 class _Moved(msgspec.Struct):
@@ -156,14 +170,27 @@ def _answered(call: Call, result: object) -> Action:
             return a.ContactsListed(tuple(_contact(each) for each in contacts))
         case "contact.add":
             return a.ContactAdded(msgspec.convert(result, _Added).contact)
-        case "contact.accept" | "contact.block" | "contact.keep" | "contact.remove":
+        case (
+            "contact.accept"
+            | "contact.decline"
+            | "contact.block"
+            | "contact.keep"
+            | "contact.remove"
+        ):
             return a.ContactSettled(call.handle, call.method)
+        case "record.step" | "record.sign":
+            return a.RecordChanged(call.handle)
         case "contact.retry":
             return a.Retried(call.handle)
         case "contact.safety_number":
             return a.NumberShown(call.handle, _digits(msgspec.convert(result, _Number).number))
         case "contact.verify":
             return a.NumberAgreed(call.handle)
+        case "contact.compare":
+            asked = msgspec.convert(result, _Offered).state == "asked"
+            return a.PhraseOffered(call.handle, asked)
+        case "contact.compare_cancel" | "contact.compare_again":
+            return a.PhraseSettled(call.handle, call.method)
         case "message.send":
             sent = msgspec.convert(result, _Sent)
             state = Delivery(sent.state)
@@ -199,6 +226,11 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "contact.request":
             request = msgspec.convert(params, _Request)
             return a.RequestArrived(_line(request.name, NAME_MAX_BYTES) or "Somebody")
+        case "contact.compare_asked":
+            return a.PhraseAsked(str(params["contact"]), now_ms)
+        case "contact.compared":
+            end = msgspec.convert(params, _Ended)
+            return a.PhraseCompared(end.contact, end.outcome, end.tries_left, now_ms)
         case "session.restarted":
             restarted = msgspec.convert(params, _Restarted)
             cause = _line(restarted.cause, REASON_MAX_CHARS)
@@ -237,6 +269,9 @@ def _contact(wire: _Contact) -> Contact:
         offline_reason=_line(wire.offline_reason, REASON_MAX_CHARS),
         offered_peer_id=_line(wire.offered_peer_id or "", _ID_MAX_CHARS),
         verified_at_ms=wire.verified_at_ms,
+        verified_by=wire.verified_by or "",
+        verify_first=wire.verify_first,
+        record=wire.record,
         revoked_at_ms=wire.revoked_at_ms,
         announced=wire.announced,
     )
@@ -247,6 +282,7 @@ def _message(wire: _Message) -> Message:
         key=wire.message_id,
         outgoing=wire.direction == "out",
         text=clean_text(wire.text),
+        kind=wire.kind,
         sent_at_ms=wire.sent_at_ms,
         state=Delivery(wire.state),
         reason=_line(wire.reason, REASON_MAX_CHARS),

@@ -10,6 +10,7 @@ from typing import Final
 
 from p2pchat.identity.trust import Trust
 from p2pchat.tui.cells import clip, width
+from p2pchat.tui.comparing import VERIFIED_BY, ago
 from p2pchat.tui.state import Contact, Delivery
 from p2pchat.tui.text import Fragment, Line, line
 
@@ -25,11 +26,21 @@ DELIVERY: Final[dict[Delivery, tuple[Fragment, str]]] = {
 }
 TRUST: Final[dict[Trust, tuple[str, str, str, str]]] = {
     # style, glyph, word, meaning
-    Trust.VERIFIED: ("class:verified", "✓", "verified", "you compared the safety number"),
-    Trust.UNVERIFIED: ("class:unverified", "~", "unverified", "not compared yet: /verify"),
+    Trust.VERIFIED: (
+        "class:verified",
+        "✓",
+        "verified",
+        "you compared: /verify or /secret",
+    ),
+    Trust.UNVERIFIED: (
+        "class:unverified",
+        "~",
+        "unverified",
+        "not compared yet: /verify, /secret",
+    ),
     Trust.CHANGED: ("class:changed", "⚠", "KEY CHANGED", "nothing is sent until you decide"),
     Trust.BLOCKED: ("class:blocked", "⊘", "blocked", "refused; they learn nothing"),
-    Trust.REQUEST: ("class:request", "?", "request", "a stranger asks: /accept or /block"),
+    Trust.REQUEST: ("class:request", "?", "request", "a stranger asks: /accept, /decline, /block"),
 }
 
 _WARNINGS: Final[dict[str, str]] = {
@@ -71,6 +82,13 @@ def trust_words(contact: Contact) -> Fragment:
     """Return glyph and word in their style."""
     style, glyph, word = trust_sign(contact)
     return style, f"{glyph} {word}"
+
+
+def verified_words(contact: Contact, now_ms: int) -> str:
+    """Return how long ago and how a verified contact was verified, to stand behind that word."""
+    if contact.trust is not Trust.VERIFIED or contact.verified_at_ms is None:
+        return ""
+    return f" {ago(contact.verified_at_ms, now_ms)}{VERIFIED_BY.get(contact.verified_by, '')}"
 
 
 def presence(contact: Contact, cells: int) -> Line:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from p2pchat.crypto.secret import system_rng
-from p2pchat.crypto.x25519 import generate
+from p2pchat.constants import KEY_LEN
+from p2pchat.crypto.secret import Secret, system_rng
+from p2pchat.crypto.x25519 import generate, long_term_key_pair
 from p2pchat.noise.handshake import HandshakeState
 
 NAME = "handshake-xx"
@@ -27,7 +28,8 @@ def ours() -> Callable[[], None]:
 
 def handshake_of(protocol: str) -> Callable[[], None]:
     """Return a function that does one handshake of three messages with p2pchat's engine."""
-    static_i, static_r = generate(rng=system_rng), generate(rng=system_rng)
+    # As a node holds its own: set up once, for all its handshakes.
+    static_i, static_r = (long_term_key_pair(Secret(system_rng(KEY_LEN))) for _ in range(2))
 
     def handshake() -> None:
         initiator = HandshakeState(protocol, initiator=True, rng=system_rng, s=static_i)

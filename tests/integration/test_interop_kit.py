@@ -10,14 +10,13 @@ import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from p2pchat.constants import KEY_LEN
 from p2pchat.crypto import x25519
-from p2pchat.crypto.secret import Secret
+from p2pchat.crypto.x25519 import KeyPair
 from p2pchat.errors import InvalidKeyError, UnreachableError
 from p2pchat.identity.certificate import parse_and_verify
 from p2pchat.interop.check import command, dialler, listener
@@ -288,13 +287,13 @@ def no_clock(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
 
 
 def low_order_points(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
-    def dh(private: Secret, public: bytes) -> bytes:
+    def dh(self: KeyPair, public: bytes) -> bytes:
         try:
-            return x25519.dh(private, public)
+            return x25519.dh(self.private, public)
         except InvalidKeyError:
             return bytes(KEY_LEN)
 
-    patch.setattr("p2pchat.noise.party.x25519", SimpleNamespace(dh=dh, generate=x25519.generate))
+    patch.setattr(KeyPair, "dh", dh)
     return ScriptedPeer
 
 

@@ -310,6 +310,7 @@ async def test_a_minor_version_lowered(
     assert [await scene.stored(side) for side in Side] == before
     await scene.chat_on()
     proof = scene.bob.node._book.find("alice").link.proof  # type: ignore[union-attr]  # a Link
+    assert proof is not None
     assert proof.version == (1, 3)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from p2pchat.crypto.secret import Secret
-from p2pchat.errors import StatementError, TrustError, UsageError
+from p2pchat.errors import KeyStatementError, TrustError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.revocation import encode_revocation_text, revoke
 from p2pchat.identity.trust import Trust
@@ -230,7 +230,7 @@ async def test_a_contacts_certificate_can_be_given_by_hand(world: World) -> None
     assert again == view
     with pytest.raises(UsageError, match="neither you nor one of your contacts"):
         await bob.node.revoke(encode_revocation_text(revoke(Secret(bytes(32)))))
-    with pytest.raises(StatementError, match="begins with p2pchat-revocation:"):
+    with pytest.raises(KeyStatementError, match="begins with p2pchat-revocation:"):
         await bob.node.revoke(bob.node.identity().link)
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from p2pchat.errors import TrustError
 from p2pchat.identity.trust import Trust
+from p2pchat.node.replacing import replace_identity
 from p2pchat.node.views import KeyNews, KeyNewsKind
 from p2pchat.store.open import open_profile
-from p2pchat.store.replacing import replace_identity
 from tests.support.node_world import (
     UNLOCK,
     Person,

@@ -117,6 +117,7 @@ async def test_contacts_from_strangers_to_verified(pair: Pair) -> None:
     assert set(contact) == {
         *("contact", "name", "peer_id", "trust", "online", "pq"),
         *("unread", "note", "addresses", "offline_reason", "offered_peer_id", "verified_at_ms"),
+        *("verified_by", "compare_asked", "verify_first", "record"),
         *("revoked", "revoked_at_ms", "announced"),
     }
     assert contact["trust"] == "request"
@@ -170,6 +171,7 @@ async def test_messages_and_their_states(pair: Pair) -> None:
         "sent_at_ms": received["sent_at_ms"],
         "state": "delivered",
         "reason": "",
+        "kind": "text",
     }
     assert (await pair.by_socket.call("contact.list"))[0]["unread"] == 1
     assert await pair.by_socket.call("message.mark_read", {"contact": "alice"}) == {}

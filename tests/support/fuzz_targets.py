@@ -15,9 +15,9 @@ from p2pchat.errors import (
     DecryptionError,
     IdentityError,
     InvalidKeyError,
+    KeyStatementError,
     LinkError,
     ProtocolError,
-    StatementError,
     UsageError,
 )
 from p2pchat.identity.certificate import parse_and_verify
@@ -163,14 +163,14 @@ def targets() -> list[Target]:
             (IdentityError,),
             (peer_id(alice.identity.public).encode(),),
         ),
-        Target("revocation", parse_revocation, (StatementError,), (revocation.encoded,)),
+        Target("revocation", parse_revocation, (KeyStatementError,), (revocation.encoded,)),
         Target(
             "revocation text",
             _text(parse_revocation_text),
-            (StatementError,),
+            (KeyStatementError,),
             (encode_revocation_text(revocation).encode(),),
         ),
-        Target("succession", parse_succession, (StatementError,), (succession.encoded,)),
+        Target("succession", parse_succession, (KeyStatementError,), (succession.encoded,)),
         Target("link", _text(parse_link), (LinkError,), (link.encode(),)),
         Target(
             "address",

@@ -27,6 +27,11 @@ from p2pchat.session.negotiation import (
 from tests.support.pairs import ALL_SUITES, NOW_MS, Peer, offer_of, person
 
 
+def changes_id(changes: object) -> str:
+    """Name changed fields in a parametrised test: short, and without what a tool would escape."""
+    return str(changes).replace("\\x", "")[:40]
+
+
 class Script:
     """A Noise engine under a test's command, facing a real Connection."""
 

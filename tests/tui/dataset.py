@@ -40,6 +40,7 @@ def contact(handle: str, trust: str = "unverified", **more: Any) -> dict[str, An
         "offline_reason": "no answer at 192.0.2.7:4000",
         "offered_peer_id": None,
         "verified_at_ms": None,
+        "verified_by": None,
     }
     return entry | more
 
@@ -53,6 +54,7 @@ def message(key: int, text: str, *, out: bool = False, **more: Any) -> dict[str,
         "sent_at_ms": NOON + key % SENT * 60_000,
         "state": "delivered",
         "reason": "",
+        "kind": "text",
     }
     return entry | more
 
@@ -132,9 +134,15 @@ class DataSet:
             "contact.keep": lambda p: self._trust(p, "unverified"),
             "contact.block": lambda p: self._trust(p, "blocked"),
             "contact.remove": self._remove,
+            "contact.decline": self._remove,
             "contact.retry": lambda _: {},
             "contact.safety_number": lambda _: {"number": NUMBER},
             "contact.verify": self._verify,
+            "contact.compare": lambda _: {"state": "asked", "contact": "Bob"},
+            "contact.compare_cancel": lambda _: {},
+            "contact.compare_again": lambda _: {},
+            "record.step": lambda _: {"record": "on"},
+            "record.sign": lambda p: self._send(p, kind="statement"),
             "message.send": self._send,
             "message.list": self._list,
             "message.mark_read": self._mark_read,
@@ -175,9 +183,9 @@ class DataSet:
         self._find(params)["trust"] = "verified"
         return {"trust": "verified"}
 
-    def _send(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, params: dict[str, Any], **more: Any) -> dict[str, Any]:
         sent = self.messages.setdefault(params["contact"], [])
-        sent.append(message(SENT + len(sent), params["text"], out=True, state="queued"))
+        sent.append(message(SENT + len(sent), params["text"], out=True, state="queued", **more))
         return {"message_id": sent[-1]["message_id"], "state": "queued"}
 
     def _list(self, params: dict[str, Any]) -> list[dict[str, Any]]:

@@ -116,7 +116,7 @@ async def test_tab_completes_commands_and_names() -> None:
         app.press("\r")
         await app.shows("Carol                                      ~ unverified")
         app.press("/\t")
-        await app.shows("/accept", "/quit")
+        await app.shows("/accept", "/block")
 
 
 async def test_switching_by_keys_and_unread() -> None:

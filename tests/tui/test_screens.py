@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from p2pchat.tui.host import Needed
-from tests.tui.dataset import NUMBER, DataSet, ScriptedHost, contact, message
+from tests.tui.dataset import NOON, NUMBER, DataSet, ScriptedHost, contact, message
 from tests.tui.terminal import Terminal, terminal
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZES = [(80, 24), (120, 40), (50, 20)]
 DAY_MS = 24 * 3600 * 1000
+VERIFIED = {"verified_at_ms": NOON - 430 * DAY_MS, "verified_by": "number"}
 
 
 def people() -> DataSet:
@@ -32,7 +33,7 @@ def people() -> DataSet:
     lines[0]["sent_at_ms"] -= DAY_MS
     return DataSet(
         [
-            contact("Bob", "verified", online=True, pq=True, verified_at_ms=0),
+            contact("Bob", "verified", online=True, pq=True, **VERIFIED),
             contact("Carol", unread=3),
             contact("Dave", "changed"),
             contact("Erin", "request", note="Erin from work; we spoke on Monday."),

@@ -105,6 +105,6 @@ def _dh(pair: KeyPair, public: bytes) -> bytes:
     if pair.public == ZERO:
         return ZERO  # as the other side computes it
     try:
-        return x25519.dh(pair.private, public)
+        return pair.dh(public)
     except InvalidKeyError:
         return ZERO

@@ -13,10 +13,12 @@ from typing import Any, Final
 
 from p2pchat.errors import UsageError
 from p2pchat.interop.vectors import (
+    comparisons,
     conversation,
     handshakes,
     identities,
     negotiation,
+    statements,
     transport,
 )
 from p2pchat.interop.vectors.form import VectorFile
@@ -29,7 +31,15 @@ Say = Callable[[str], None]
 
 def all_files() -> list[VectorFile]:
     """Make all vectors."""
-    modules = (identities, negotiation, handshakes, transport, conversation)
+    modules = (
+        identities,
+        comparisons,
+        negotiation,
+        handshakes,
+        transport,
+        conversation,
+        statements,
+    )
     return [file for module in modules for file in module.files()]
 
 

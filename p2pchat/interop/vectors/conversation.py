@@ -25,7 +25,7 @@ from p2pchat.session.delivery import (
 )
 from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
 from p2pchat.session.ledger import EMPTY, LEDGER_LABEL, LedgerSummary, extend
-from p2pchat.session.messages import Text, Unsupported, decode_message, encode_message
+from p2pchat.session.messages import Text, decode_message, encode_message
 
 VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION.name
 _SESSION: Final = {"id": bytes(range(16)), "sent": 12, "received": 7, "digest": bytes(range(32))}
@@ -177,13 +177,16 @@ def _messages() -> list[dict[str, Any]]:
     ]
     for name, fields in (
         ("a kind that is not known is stored", {"t": "hologram", "data": [1]}),
+        ("a word about the record", {"t": "record", "state": "propose"}),
+        ("a statement, not looked into here", {"t": "statement", "signed": bytes(283)}),
         ("unknown fields of a text are ignored", {"t": "text", "body": "x", "later": {}}),
         ("a text with a mandatory field that is not known is stored", {"t": "text", "!x": 1}),
     ):
         content = encode_map({"id": bytes(16), "at": 5, **fields})
         read = decode_message(content)
         case = {"name": name, "t": fields["t"], "id": bytes(16).hex(), "at": 5}
-        body = {} if isinstance(read, Unsupported) else {"body": read.body}
+        case |= {"state": fields["state"]} if "state" in fields else {}
+        body = {"body": read.body} if isinstance(read, Text) else {}
         cases.append({**case, **body, "content": content.hex()})
     return cases
 
@@ -204,6 +207,8 @@ def _bad_messages() -> list[dict[str, str]]:
         message_with_an_empty_body=text(body=""),
         message_with_bytes_for_a_body=text(body=b"x"),
         message_of_an_empty_kind=text(t=""),
+        word_about_the_record_that_is_none=text(t="record", state="perhaps"),
+        statement_of_282_bytes=text(t="statement", signed=bytes(282)),
         message_of_a_kind_of_33_characters=text(t="k" * 33),
     )
 

@@ -38,6 +38,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "session": "ratchet state must never be used twice",
     "envelope": "belongs to a session",
     "previous_static_key": "the restored profile has a key of its own",
+    "statement_key": "the restored profile makes one with its next statement",
     "freshness": "of one database and the count beside it",
     "message_index": "made from the messages",
     "search_state": "of the index",

@@ -15,7 +15,7 @@ from p2pchat.cli.output import (
     print_table,
     time_of,
 )
-from p2pchat.cli.qr import QUIET_MODULES, qr_lines
+from p2pchat.tui.qr import QUIET_MODULES, qr_lines
 
 HOSTILE = (
     "\x1b]52;c;aGVsbG8=\x07\x1b[2J\x9b31m\x00\x7f\u202eabc\u2066\u200f\u061c\r" + "\u200b" * 99

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from p2pchat.crypto import x25519
 from p2pchat.crypto.secret import Secret, system_rng
+from p2pchat.crypto.x25519 import KeyPair
 from p2pchat.errors import InvalidKeyError
 
 # RFC 7748 §6.1
@@ -18,7 +21,16 @@ def test_the_published_exchange() -> None:
     alice, bob = x25519.key_pair(Secret(ALICE)), x25519.key_pair(Secret(BOB))
     assert (alice.public, bob.public) == (ALICE_PUBLIC, BOB_PUBLIC)
     assert x25519.dh(alice.private, bob.public) == SHARED
-    assert x25519.dh(bob.private, alice.public) == SHARED
+    assert bob.dh(alice.public) == SHARED
+
+
+def test_a_long_term_pair_is_the_same_pair_with_the_same_results() -> None:
+    pair = x25519.long_term_key_pair(Secret(BOB))
+    assert pair == x25519.key_pair(Secret(BOB))
+    assert repr(pair) == repr(x25519.key_pair(Secret(BOB)))
+    assert pair.dh(ALICE_PUBLIC) == SHARED
+    other = x25519.generate(rng=system_rng)
+    assert pair.dh(other.public) == other.dh(pair.public)
 
 
 def test_a_generated_key_is_32_bytes_of_the_rng_asked_for_once() -> None:
@@ -38,16 +50,21 @@ def test_an_rng_or_key_of_another_length_is_refused(length: int) -> None:
     with pytest.raises(InvalidKeyError, match=f"private key has 32 bytes, not {length}$"):
         x25519.generate(rng=lambda _count: bytes(length))
     with pytest.raises(InvalidKeyError, match=f"private key has 32 bytes, not {length}$"):
+        x25519.long_term_key_pair(Secret(bytes(length)))
+    with pytest.raises(InvalidKeyError, match=f"private key has 32 bytes, not {length}$"):
         x25519.dh(Secret(bytes(length)), BOB_PUBLIC)
     with pytest.raises(InvalidKeyError, match=f"public key has 32 bytes, not {length}$"):
         x25519.dh(Secret(ALICE), bytes(length))
+    with pytest.raises(InvalidKeyError, match=f"public key has 32 bytes, not {length}$"):
+        x25519.long_term_key_pair(Secret(ALICE)).dh(bytes(length))
 
 
-def test_a_wiped_key_is_refused() -> None:
-    pair = x25519.generate(rng=system_rng)
+@pytest.mark.parametrize("make", [x25519.key_pair, x25519.long_term_key_pair])
+def test_a_wiped_key_is_refused(make: Callable[[Secret], KeyPair]) -> None:
+    pair = make(Secret(ALICE))
     pair.private.wipe()
     with pytest.raises(InvalidKeyError, match=r"not 0$"):
-        x25519.dh(pair.private, BOB_PUBLIC)
+        pair.dh(BOB_PUBLIC)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +84,5 @@ def test_low_order_points_are_refused_with_and_without_the_ignored_bit(public: b
     for point in (public, public[:31] + bytes([public[31] | 0x80])):
         with pytest.raises(InvalidKeyError, match="all zero"):
             x25519.dh(Secret(ALICE), point)
+        with pytest.raises(InvalidKeyError, match="all zero"):
+            x25519.long_term_key_pair(Secret(ALICE)).dh(point)

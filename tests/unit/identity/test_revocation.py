@@ -6,7 +6,7 @@ import pytest
 
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
-from p2pchat.errors import StatementError
+from p2pchat.errors import KeyStatementError
 from p2pchat.identity.certificate import CERTIFICATE_LABEL, issue
 from p2pchat.identity.revocation import (
     REVOCATION_BODY_LEN,
@@ -38,14 +38,14 @@ def test_any_changed_byte_is_refused(place: int) -> None:
     """R-3.7.1."""
     changed = bytearray(OWN.encoded)
     changed[place] ^= 1
-    with pytest.raises(StatementError):
+    with pytest.raises(KeyStatementError):
         parse_revocation(bytes(changed))
 
 
 @pytest.mark.parametrize("encoded", [b"", OWN.encoded[:-1], OWN.encoded + b"\x00"])
 def test_another_length_is_refused(encoded: bytes) -> None:
     """R-3.7.1: also by the reader that does not look at the signature."""
-    with pytest.raises(StatementError, match="97 bytes"):
+    with pytest.raises(KeyStatementError, match="97 bytes"):
         revoked_identity(encoded)
 
 
@@ -53,10 +53,10 @@ def test_no_other_signature_of_the_identity_will_do() -> None:
     """R-3.7.1: the label is what tells a revocation from everything else that a key signs."""
     body = b"\x01" + OWN.identity
     for label in (b"", CERTIFICATE_LABEL, REVOCATION_LABEL[:-1]):
-        with pytest.raises(StatementError, match="signature"):
+        with pytest.raises(KeyStatementError, match="signature"):
             parse_revocation(body + ed25519.sign(SEED, label + body))
     certificate = issue(SEED, bytes(32), generation=0, now_ms=0)
-    with pytest.raises(StatementError):
+    with pytest.raises(KeyStatementError):
         parse_revocation(certificate.encoded[:REVOCATION_LEN])
 
 
@@ -72,7 +72,7 @@ def test_the_text_is_one_line_that_comes_back() -> None:
 def test_any_changed_letter_is_refused(place: int) -> None:
     """R-3.7.2."""
     other = "B" if TEXT[place] != "B" else "C"
-    with pytest.raises(StatementError):
+    with pytest.raises(KeyStatementError):
         parse_revocation_text(TEXT[:place] + other + TEXT[place + 1 :])
 
 
@@ -89,5 +89,5 @@ def test_any_changed_letter_is_refused(place: int) -> None:
 )
 def test_other_texts_are_refused(text: str) -> None:
     """R-3.7.2."""
-    with pytest.raises(StatementError):
+    with pytest.raises(KeyStatementError):
         parse_revocation_text(text)

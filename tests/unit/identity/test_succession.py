@@ -6,7 +6,7 @@ import pytest
 
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
-from p2pchat.errors import StatementError
+from p2pchat.errors import KeyStatementError
 from p2pchat.identity.succession import (
     NEW_LABEL,
     OLD_LABEL,
@@ -34,16 +34,16 @@ def test_any_changed_byte_is_refused(place: int) -> None:
     """R-3.7.8."""
     changed = bytearray(GOOD.encoded)
     changed[place] ^= 1
-    with pytest.raises(StatementError):
+    with pytest.raises(KeyStatementError):
         parse_succession(bytes(changed))
 
 
 def test_other_forms_are_refused() -> None:
     """R-3.7.8."""
     for encoded in (b"", GOOD.encoded[:-1], GOOD.encoded + b"\x00"):
-        with pytest.raises(StatementError, match="201 bytes"):
+        with pytest.raises(KeyStatementError, match="201 bytes"):
             parse_succession(encoded)
-    with pytest.raises(StatementError, match="its own place"):
+    with pytest.raises(KeyStatementError, match="its own place"):
         parse_succession(succeed(OLD, OLD, now_ms=0).encoded)
 
 
@@ -58,5 +58,5 @@ def test_one_signature_is_not_enough_and_none_stands_for_the_other() -> None:
         ed25519.sign(OLD, NEW_LABEL + BODY) + ed25519.sign(NEW, OLD_LABEL + BODY),
         bytes(128),
     ):
-        with pytest.raises(StatementError, match="signature"):
+        with pytest.raises(KeyStatementError, match="signature"):
             parse_succession(BODY + signatures)

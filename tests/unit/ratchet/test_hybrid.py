@@ -82,6 +82,12 @@ class TestTurns:
             assert flags(initiator) == flags(responder) == KEM_NONE
         assert initiator.state.kem_steps == 0
 
+    def test_a_caller_who_says_nothing_of_a_step_gets_none(self) -> None:
+        """R-6.7.3: the default wishes for nothing."""
+        initiator, _ = open_pair()
+        state, _ = encrypt(initiator.state, b"text", rng=SeededRng("another"))
+        assert kem_part(state)[0] == KEM_NONE
+
     @pytest.mark.parametrize(("count", "expected"), [(47, KEM_NONE), (48, KEM_OFFER)])
     def test_a_step_is_due_after_fifty_messages(self, count: int, expected: int) -> None:
         """R-6.7.3: sent and received, and two were exchanged to open the pair."""

@@ -1,8 +1,11 @@
 """What the node announces, as interface.md words it."""
 
+from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust
 from p2pchat.node.subscription import EVENTS_MAX, Hub
 from p2pchat.node.views import (
+    ComparisonAsked,
+    ComparisonEnded,
     ContactChanged,
     ContactRequested,
     ContactView,
@@ -14,6 +17,7 @@ from p2pchat.node.views import (
     SessionRestarted,
 )
 from p2pchat.rpc.service import Notifications, to_notification
+from p2pchat.session.comparison import Outcome
 from p2pchat.store.ports import DeliveryState, Direction
 
 CONTACT = ContactView(
@@ -29,11 +33,23 @@ CONTACT = ContactView(
     offline_reason="",
     offered_peer_id=None,
     verified_at_ms=None,
+    verified_by=None,
+    compare_asked=False,
+    verify_first=False,
+    on_record=OnRecord.OFF,
 )
 MESSAGE = MessageView("bob", "0" * 32, Direction.IN, "text", 5, DeliveryState.DELIVERED, "")
 
 
 def test_every_event_has_its_notification() -> None:
+    assert to_notification(ComparisonAsked("bob")) == (
+        "contact.compare_asked",
+        {"contact": "bob"},
+    )
+    assert to_notification(ComparisonEnded("bob", Outcome.DIFFERED, 2)) == (
+        "contact.compared",
+        {"contact": "bob", "outcome": "differed", "tries_left": 2},
+    )
     assert to_notification(MessageArrived(MESSAGE)) == (
         "message.received",
         {"contact": "bob", "message_id": "0" * 32, "text": "text", "sent_at_ms": 5},

@@ -18,6 +18,7 @@ from p2pchat.errors import (
     LocalProtocolError,
     ProtocolError,
 )
+from p2pchat.ratchet.hybrid import Offered
 from p2pchat.ratchet.snapshot import encode_state
 from p2pchat.ratchet.state import RatchetSeed
 from p2pchat.session.delivery import (
@@ -96,6 +97,18 @@ def test_the_responder_cannot_seal_before_it_has_opened() -> None:
     _, bob, _ = started()
     with pytest.raises(LocalProtocolError):
         seal(bob, b"too early", IDS[0], rng=RNG)
+
+
+@pytest.mark.parametrize(("wish", "offers"), [({}, False), ({"kem_due": True}, True)])
+def test_a_hybrid_step_is_wished_for_by_the_caller_alone(
+    wish: dict[str, bool], offers: bool
+) -> None:
+    """R-6.7.3: when a chain begins, and it is our turn."""
+    alice, bob = talking()
+    bob, envelope = seal(bob, b"from bob", IDS[3], rng=RNG)
+    alice, _ = opened(alice, envelope)
+    alice, _ = seal(alice, b"an answer", IDS[4], rng=RNG, **wish)
+    assert isinstance(alice.ratchet.root.kem.step, Offered) is offers
 
 
 def test_indexes_and_digests_chain() -> None:

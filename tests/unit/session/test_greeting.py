@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from p2pchat.constants import GREETING_MAX_BYTES, NAME_MAX_BYTES, NOTE_MAX_CHARS
 from p2pchat.errors import LocalProtocolError, ProtocolError
 from p2pchat.sanitize import clean_line
-from p2pchat.session.codec import encode_map
+from p2pchat.session.codec import TIME_MAX_MS, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
 from p2pchat.session.ledger import Head, LedgerSummary
-from p2pchat.session.messages import TIME_MAX_MS
+from tests.support.scripted import changes_id
 
 SUMMARY = SessionSummary(b"i" * 16, 7, 5, b"d" * 32)
 FIELDS: dict[str, Any] = {"id": b"i" * 16, "sent": 7, "received": 5, "digest": b"d" * 32}
@@ -141,7 +141,7 @@ def test_names_and_notes_come_out_harmless() -> None:
         {"session": FIELDS | {"!later": 1}},
         {"!later": 1},
     ],
-    ids=str,
+    ids=changes_id,
 )
 def test_what_is_out_of_form_is_refused(fields: dict[str, Any]) -> None:
     """R-9.1.3, R-9.1.4."""

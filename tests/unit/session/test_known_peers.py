@@ -150,6 +150,18 @@ def test_a_message_that_may_be_a_replay_leads_to_xx(suite: Suite) -> None:
     assert len(pair.b.of(FirstMessageRead)) == 1
 
 
+@EACH_IK
+def test_who_may_be_a_replay_and_offers_no_first_contact_is_told_so(suite: Suite) -> None:
+    """R-5.6.2: there is nothing to ask again for; the connection ends, and nobody raises."""
+    pair = meeting(knows=person("bob").static.public, ours=offer_of(suite), theirs=OUR_OFFER)
+    pair.b.judgement = AskAgain()
+    pair.pump()
+    assert codes(pair) == (ErrorCode.UNSUPPORTED_VERSION, ErrorCode.UNSUPPORTED_VERSION)
+    assert "first contact" in closed(pair.b).reason
+    assert not pair.a.of(PeerAuthenticated)
+    assert not pair.b.of(PeerAuthenticated)
+
+
 @pytest.mark.parametrize(
     ("ours", "theirs", "known", "expected"),
     [
@@ -566,6 +578,8 @@ def test_in_stealth_not_one_byte_leaves_before_the_message_is_judged_fresh(endin
     pair.b.drain()
     assert pair.b.connection.is_closed
     assert pair.b.connection.data_to_send() == b""
+    if ending == "not fresh":
+        assert closed(pair.b).code is ErrorCode.HANDSHAKE_FAILED
 
 
 @pytest.mark.parametrize("theirs", [OUR_OFFER, HYBRID_OFFER, offer_of(XX, IK)])

@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 
 from p2pchat.constants import CONTENT_MAX_BYTES, TEXT_MAX_BYTES
 from p2pchat.errors import LocalProtocolError, ProtocolError
-from p2pchat.session.codec import encode_map
+from p2pchat.session.codec import TIME_MAX_MS, encode_map
 from p2pchat.session.messages import (
     KIND_MAX_CHARS,
-    TIME_MAX_MS,
     Text,
     Unsupported,
     check_text,
     decode_message,
     encode_message,
 )
+from tests.support.scripted import changes_id
 
 ID = bytes(range(16))
 
@@ -118,7 +118,7 @@ def test_an_id_or_a_time_out_of_bounds_cannot_be_sent(message: Text) -> None:
         {"body": b"hello"},
         {"body": None},
     ],
-    ids=str,
+    ids=changes_id,
 )
 def test_what_is_out_of_form_is_refused(changes: dict[str, Any]) -> None:
     """R-9.1.3."""

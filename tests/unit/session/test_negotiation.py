@@ -78,6 +78,8 @@ def test_an_offer_in_stealth_has_no_suite_of_a_first_contact() -> None:
     """R-5.7.1."""
     assert known_peers_only(OUR_OFFER).suites == (0x0002, 0x0102)
     assert known_peers_only(HYBRID_OFFER).suites == (0x0102,)
+    rich = Offer(((1, 0), (2, 3)), (0x0001, 0x0002), (5, 9))
+    assert known_peers_only(rich) == Offer(rich.versions, (0x0002,), rich.features)
 
 
 def test_our_preamble_is_as_written_down() -> None:

@@ -8,7 +8,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ErrorCode, LocalProtocolError
 from p2pchat.noise.symmetric import CipherState
 from p2pchat.session.delivery import Envelope
-from p2pchat.session.frames import BODY_MAX_BYTES, FrameBuffer, Kind, decode_inner
+from p2pchat.session.frames import BODY_MAX_BYTES, COVER_KIND, FrameBuffer, Kind, decode_inner
 from p2pchat.session.outgoing import Outgoing
 
 KEY = Secret(b"k" * 32)
@@ -49,6 +49,13 @@ def ack(index: int) -> tuple[int, bytes]:
 
 def close(code: ErrorCode) -> tuple[int, bytes]:
     return Kind.CLOSE, code.to_bytes(2, "big")
+
+
+def test_cover_says_nothing() -> None:
+    """R-7.7.1: a frame of cover has its kind and no body."""
+    outgoing, receiver = ready()
+    outgoing.pace(0.5, now=0.0)
+    assert receiver.frames(outgoing.take(now=0.5)) == [(COVER_KIND, b"")]
 
 
 def test_an_envelope_waits_for_its_commit() -> None:

@@ -122,11 +122,15 @@ def lazy(count: int, *, rekey_after: int | None = None) -> list[bytes]:
     return frames
 
 
-def test_2048_frames_under_one_key_and_no_more() -> None:
-    """R-7.6.2."""
+@pytest.mark.parametrize("rekey_after", [None, 0], ids=["the first key", "the second"])
+def test_2048_frames_under_one_key_and_no_more(rekey_after: int | None) -> None:
+    """R-7.6.2: in each key's life, not only in the first."""
     opener = FrameOpener(CipherState(KEY))
-    frames = lazy(REKEY_TOLERATED_FRAMES + 1)
-    for frame in frames[:-1]:
+    earlier = 0 if rekey_after is None else 1
+    frames = lazy(earlier + REKEY_TOLERATED_FRAMES + 1, rekey_after=rekey_after)
+    for frame in frames[:earlier]:
+        assert opener.open(frame) is None
+    for frame in frames[earlier:-1]:
         assert opener.open(frame) == (Kind.PING, PING)
     with pytest.raises(ProtocolError) as caught:
         opener.open(frames[-1])

@@ -28,7 +28,7 @@ from tests.support.pairs import (
     person,
     suite_id,
 )
-from tests.support.scripted import Script, payload_of, speak
+from tests.support.scripted import Script, changes_id, payload_of, speak
 
 BOTH_ROLES = pytest.mark.parametrize("initiator", [False, True])
 EACH_SUITE = pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
@@ -67,7 +67,7 @@ def test_later_fields_and_longer_padding_are_fine(initiator: bool, suite: Suite)
         {"!later": 1},
         {"later": bytes(2048)},
     ],
-    ids=str,
+    ids=changes_id,
 )
 def test_a_payload_out_of_form(initiator: bool, suite: Suite, changes: dict[str, Any]) -> None:
     """R-5.3.1, R-9.1.3, R-9.1.4."""
@@ -88,7 +88,7 @@ def test_a_payload_out_of_form(initiator: bool, suite: Suite, changes: dict[str,
         {"time": 1.5},
         {"time": b"now"},
     ],
-    ids=str,
+    ids=changes_id,
 )
 def test_a_known_peers_payload_out_of_form(changes: dict[str, Any], suite: Suite) -> None:
     """R-5.3.1, R-5.3.2, R-9.1.3."""
@@ -120,7 +120,7 @@ def test_the_shell_gets_name_and_time_of_a_known_peer(suite: Suite) -> None:
         {"ratchet": bytes(31)},
         {"ratchet": bytes(33)},
     ],
-    ids=str,
+    ids=changes_id,
 )
 def test_a_responders_payload_out_of_form(changes: dict[str, Any]) -> None:
     """R-5.3.1, R-4.2.3."""

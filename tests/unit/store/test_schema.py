@@ -131,3 +131,25 @@ def test_a_step_that_fails_leaves_the_version_and_the_tables_before_it(
     assert not connection.table_exists(None, "bad")
     assert not connection.in_transaction
     connection.close()
+
+
+def test_version_1_brings_along_who_was_verified_and_how(tmp_path: Path) -> None:
+    path = tmp_path / "chat.db"
+    connection = create_database(path, KEY, DATABASE_ID)
+    schema.MIGRATIONS[0](connection)
+    connection.pragma("user_version", 1)
+    connection.execute(
+        "INSERT INTO identity VALUES (1, 'me', ?, ?, ?)", (bytes(32), bytes(32), b"certificate")
+    )
+    for number, verified_at_ms in ((1, None), (2, 5)):
+        connection.execute(
+            "INSERT INTO contact VALUES"
+            " (?, ?, ?, ?, 'unverified', NULL, '[]', '', 0, 0, ?, 0, NULL, 0)",
+            (number, f"c{number}", f"c{number}", bytes([number]) * 32, verified_at_ms),
+        )
+    migrate(connection)
+    found = connection.execute(
+        "SELECT verified_by, secret_tries FROM contact ORDER BY contact_id"
+    ).fetchall()
+    connection.close()
+    assert found == [(None, 0), ("number", 0)]

@@ -14,11 +14,11 @@ from p2pchat.identity.certificate import parse_and_verify
 from p2pchat.identity.revocation import revoke
 from p2pchat.identity.succession import parse_succession, succeed
 from p2pchat.identity.trust import Pin, Trust
+from p2pchat.node.replacing import replace_identity
 from p2pchat.store import schema
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import Database, open_store
 from p2pchat.store.ports import ContactRecord, RevocationRecord, SuccessionRecord, Transaction
-from p2pchat.store.replacing import replace_identity
 from tests.support.net_random import seeded_rng
 from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, contact, incoming, new_store, reopen
 

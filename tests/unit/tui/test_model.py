@@ -9,6 +9,7 @@ import pytest
 from p2pchat.constants import TEXT_MAX_BYTES
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
+from p2pchat.tui import view
 from p2pchat.tui.actions import Action
 from p2pchat.tui.effects import Call, Effect, Leave, SetComposer
 from p2pchat.tui.model import reduce
@@ -553,3 +554,29 @@ def test_lost_news_lead_to_listing_anew_without_losing_what_was_typed() -> None:
 def test_a_lost_node_is_said() -> None:
     state, _ = run(chatting(), a.ClientLost("gone"))
     assert state.lost == "gone"
+
+
+# --- requests, and the rule to write to verified contacts only -----------------------------------
+
+
+def test_a_request_can_be_declined_and_nothing_else_can() -> None:
+    state, effects = run(chatting(contact("Bob", Trust.REQUEST)), a.Submitted("/decline", NOW))
+    assert Call("contact.decline", (("contact", "Bob"),), "Bob") in effects
+    state, _ = run(state, a.ContactSettled("Bob", "contact.decline"))
+    assert state.flash is not None
+    assert "declined" in state.flash.text
+    state, effects = run(chatting(contact("Bob")), a.Submitted("/decline", NOW))
+    assert effects == []
+    assert state.flash is not None
+    assert "no request" in state.flash.text
+
+
+def test_the_composer_says_why_an_unverified_contact_gets_nothing() -> None:
+    bob = contact("Bob", verify_first=True)
+    state, effects = run(chatting(bob), a.Submitted("hello", NOW))
+    assert effects == []
+    assert state.flash is not None
+    assert "verified contacts only" in state.flash.text
+    assert "/verify or /secret" in state.flash.text
+    said = " ".join(text for row in view.banner(state, 80) for _, text in row)
+    assert "verified contacts only" in said

@@ -43,6 +43,13 @@ WORDS = st.sampled_from(
         "/lock",
         "/keep",
         "/retry",
+        "/secret",
+        "/secret new",
+        "/whois",
+        "/decline",
+        "/record",
+        "/record end",
+        "/sign x",
         "1" * 60,
     ]
 )
@@ -67,7 +74,9 @@ CONTACTS = st.lists(
 ).map(tuple)
 CALLS = st.builds(
     Call,
-    st.sampled_from(["message.send", "message.list", "contact.verify", "contact.add", "x"]),
+    st.sampled_from(
+        ["message.send", "message.list", "contact.verify", "contact.compare", "record.sign", "x"]
+    ),
     st.just((("text", "hi"),)),
     HANDLES,
     KEYS,
@@ -104,6 +113,11 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.NumberShown, HANDLES, st.sampled_from(["", "11111 22222"])),
     st.builds(a.NumberAgreed, HANDLES),
     st.builds(a.Retried, HANDLES),
+    st.builds(a.RecordChanged, HANDLES),
+    st.builds(a.PhraseOffered, HANDLES, st.booleans()),
+    st.builds(a.PhraseSettled, HANDLES, WORDS),
+    st.builds(a.PhraseAsked, HANDLES, TIMES),
+    st.builds(a.PhraseCompared, HANDLES, WORDS, st.integers(0, 3), TIMES),
     st.builds(a.MarkedRead, HANDLES),
     st.builds(a.CallFailed, CALLS, WORDS, st.booleans(), st.booleans()),
     st.builds(a.MessageArrived, HANDLES, MESSAGES),
@@ -145,7 +159,7 @@ def _draw(state: AppState, history: History) -> None:
             setup_lines(state, state.setup, columns)
         for line in (
             *view.sidebar(state, 22, rows),
-            *view.title(state, columns),
+            *view.title(state, columns, 1_795_435_200_000),
             *view.banner(state, columns),
             view.composer_rule(state, "text", columns),
             view.status_bar(state, columns),

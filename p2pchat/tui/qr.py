@@ -1,6 +1,8 @@
-"""A contact link as a QR code that a terminal can show."""
+"""A text as a QR code that a terminal can show: a contact link, a safety number."""
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import segno
 
@@ -10,13 +12,14 @@ QUIET_MODULES = 2
 """Light frame around the code; the standard wants 4, cameras are content with 2."""
 
 
-def qr_lines(text: str) -> list[str]:
-    """Return the code, two rows of modules a line, by half blocks."""
+@lru_cache(maxsize=4)
+def qr_lines(text: str) -> tuple[str, ...]:
+    """Return the code, two rows of modules a line, by half blocks; made once, drawn often."""
     code = segno.make(text, error="l", micro=False)
     rows = [list(row) for row in code.matrix_iter(scale=1, border=QUIET_MODULES)]
     if len(rows) % 2:
         rows.append([0] * len(rows[0]))
-    return [
+    return tuple(
         "".join(_HALVES[int(upper), int(lower)] for upper, lower in zip(*pair, strict=True))
         for pair in zip(rows[::2], rows[1::2], strict=True)
-    ]
+    )

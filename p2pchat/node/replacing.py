@@ -16,6 +16,7 @@ from p2pchat.identity.certificate import issue
 from p2pchat.identity.keys import generate_identity, key_id, peer_id
 from p2pchat.identity.succession import succeed
 from p2pchat.identity.trust import Trust
+from p2pchat.node.on_record import forget_state
 from p2pchat.store.open import RECOVERED_AT_KEY
 from p2pchat.store.ports import (
     AuditEvent,
@@ -51,8 +52,9 @@ def replace_identity(tx: Transaction, *, rng: Rng, now_ms: int) -> tuple[bytes, 
         pin = contact.pin
         if pin.trust is Trust.VERIFIED:
             pin = replace(pin, trust=Trust.UNVERIFIED)
-        tx.put_contact(replace(contact, pin=pin, verified_at_ms=None))
+        tx.put_contact(replace(contact, pin=pin, verified_at_ms=None, verified_by=None))
         tx.break_session(contact.contact_id)
+        forget_state(tx, contact.contact_id)  # on the record it was the old identity
         tx.forget_ledger(contact.contact_id)  # the account of another pair of identities (§8.6)
     context = {"other": peer_id(old)}
     kind = AuditKind.IDENTITY_REPLACED
