@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import P2PChatError
@@ -29,12 +30,21 @@ class PeerProcess(LineClient, asyncio.SubprocessProtocol):
         self._transport: asyncio.SubprocessTransport
 
     @classmethod
-    async def start(cls, profile: Path, passphrase: Secret) -> PeerProcess:
-        """Start a node on a free port of the loopback interface and wait until it answers.
+    async def start(
+        cls,
+        profile: Path,
+        passphrase: Secret,
+        *,
+        program: Sequence[str] = (sys.executable, "-m", "p2pchat"),
+        listen: str = "127.0.0.1:0",
+    ) -> Self:
+        """Start a node and wait until it answers.
 
         Args:
             profile: The folder of a finished profile.
             passphrase: Goes through the process's standard input, never into its arguments.
+            program: What is started with a node's arguments.
+            listen: ``host:port``; a free port of the loopback interface unless given.
 
         Raises:
             P2PChatError: The node did not start; the message is what it said.
@@ -42,9 +52,9 @@ class PeerProcess(LineClient, asyncio.SubprocessProtocol):
         loop = asyncio.get_running_loop()
         _, peer = await loop.subprocess_exec(
             cls,
-            sys.executable,
-            *("-m", "p2pchat", "--profile", f"{profile}{os.sep}", "--passphrase-file", "-"),
-            *("node", "--listen", "127.0.0.1:0", "--rpc", "stdio"),
+            *program,
+            *("--profile", f"{profile}{os.sep}", "--passphrase-file", "-"),
+            *("node", "--listen", listen, "--rpc", "stdio"),
         )
         try:
             peer.write(passphrase.reveal() + b"\n")

@@ -29,6 +29,8 @@ CERTIFICATE_LEN: Final = _BODY.size + SIGNATURE_LEN
 """149 bytes."""
 GENERATION_MAX: Final = 2**32 - 1
 _TIME_MAX_MS: Final = 2**64 - 1
+_DAY_MS: Final = 24 * 3600 * 1000
+_YEAR_DAYS: Final = 365
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,17 @@ def parse_and_verify(encoded: bytes, *, now_ms: int) -> Certificate:
         raise CertificateError("the certificate's signature does not verify") from error
     if not_after_ms <= not_before_ms:
         raise CertificateError("the certificate is never valid")
+    # Who runs p2pchat presents a certificate of his own day: another day means another clock.
     if now_ms < not_before_ms - CERTIFICATE_CLOCK_SKEW_MS:
-        raise CertificateError("the certificate is not valid yet: is a clock wrong?")
+        early = _span(not_before_ms - now_ms)
+        raise CertificateError(f"the certificate begins in {early}: is a clock wrong?")
     if now_ms > not_after_ms + CERTIFICATE_CLOCK_SKEW_MS:
-        raise CertificateError("the certificate has expired: is a clock wrong?")
+        late = _span(now_ms - not_after_ms)
+        raise CertificateError(f"the certificate ended {late} ago: is a clock wrong?")
     return Certificate(identity, static, generation, not_before_ms, not_after_ms, encoded)
+
+
+def _span(span_ms: int) -> str:
+    """Say a long time in words; those that are refused are at least a week."""
+    days = span_ms // _DAY_MS
+    return f"{days} days" if days < 2 * _YEAR_DAYS else f"{days // _YEAR_DAYS} years"

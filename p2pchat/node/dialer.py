@@ -2,8 +2,8 @@
 
 A round tries all addresses, each a little after the other, until one has led to the contact
 itself: an open port is not enough, since somebody else may live there by now. Then it waits until
-the connection is lost, and begins again; after a round in vain it backs off, half a minute at
-most. ``Peer.dial`` wakes it at any time.
+the connection is lost, and begins again; after a round in vain it backs off (``Backoff``).
+``Peer.dial`` wakes it at any time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from p2pchat.node.clock import deadline
 from p2pchat.node.environment import Environment
 from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
-from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.presence import Absence, Reason, ending
 from p2pchat.node.reception import Reception
 
 STAGGER_S: Final = 0.3
@@ -62,9 +62,10 @@ class Dialer:
     async def _is_time(self, peer: Peer) -> bool:
         """Wait as the back-off says; False if something changed meanwhile."""
         clock = self._env.clock
-        delay = peer.backoff.delay()
+        now = clock.monotonic()
+        delay = peer.backoff.delay(now)
         if delay > 0:
-            due = clock.monotonic() + delay
+            due = now + delay
             peer.reason = replace(peer.reason, retry_at=due)
             while await peer.dial.wait_until(clock, due):
                 if not peer.wants_dialling:
@@ -143,9 +144,11 @@ class Race:
         return self._won or self._peer.link is not None or self._peer.removed
 
     async def _attempt(self, address: str) -> None:
-        clock, timeout_s = self._env.clock, self._env.config.connect_timeout_s
+        clock = self._env.clock
+        now = clock.monotonic()
+        timeout_s = self._peer.backoff.patience(now, self._env.config.connect_timeout_s)
         try:
-            async with deadline(clock, clock.monotonic() + timeout_s):
+            async with deadline(clock, now + timeout_s):
                 stream = await self._env.transport.dial(address)
         except UnreachableError as error:
             why = str(error).removeprefix(f"{address}: ")
@@ -165,16 +168,16 @@ class Race:
         if admitted:
             self._won = True
         else:
-            self._failures.append(_failure(link, address))
+            self._failures.append(_failure(link, address, self._env.clock.wall_ms()))
 
 
-def _failure(link: Link, address: str) -> Failure:
+def _failure(link: Link, address: str, now_ms: int) -> Failure:
     closed = link.closed
     if closed is None:
         return Failure(address, Absence.FAILED, "stopped")
     if closed.code is ErrorCode.WRONG_IDENTITY and not closed.by_peer:
         return Failure(address, Absence.WRONG_IDENTITY, closed.reason, link.peer_identity)
-    return Failure(address, Absence.FAILED, closed.reason)
+    return Failure(address, Absence.FAILED, ending(closed, now_ms))
 
 
 def _reason(failures: list[Failure]) -> Reason:

@@ -6,7 +6,7 @@ from typing import Final
 
 from p2pchat.errors import ErrorCode
 from p2pchat.node.link import Link
-from p2pchat.node.presence import Absence, Reason
+from p2pchat.node.presence import Absence, Reason, ending
 from p2pchat.session.events import ConnectionClosed
 
 NOT_SOON: Final = frozenset(
@@ -25,7 +25,7 @@ def refused_as_revoked(closed: ConnectionClosed) -> bool:
     return closed.code is ErrorCode.KEY_REVOKED and closed.by_peer and closed.clean
 
 
-def reason_of(link: Link, closed: ConnectionClosed) -> Reason:
+def reason_of(link: Link, closed: ConnectionClosed, now_ms: int) -> Reason:
     """Return why the contact is away now."""
     if link.store_error is not None:
         return Reason(Absence.STORE_FAILED, str(link.store_error))
@@ -33,4 +33,4 @@ def reason_of(link: Link, closed: ConnectionClosed) -> Reason:
         return Reason(Absence.REFUSED_AS_REVOKED)
     if closed.code is ErrorCode.LIMIT_EXCEEDED and not closed.by_peer:
         return Reason(Absence.TOO_MANY_RESETS)
-    return Reason(Absence.LOST, closed.reason)
+    return Reason(Absence.LOST, ending(closed, now_ms))

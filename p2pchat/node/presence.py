@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import assert_never
 
+from p2pchat.errors import ErrorCode
 from p2pchat.identity.trust import Trust
+from p2pchat.session.events import ConnectionClosed
 
 
 class Absence(Enum):
@@ -48,6 +51,22 @@ class Reason:
     absence: Absence
     detail: str = ""
     retry_at: float | None = None
+
+
+def ending(closed: ConnectionClosed, now_ms: int) -> str:
+    """Return how a connection ended.
+
+    Everybody presents a certificate that is valid on his own day, so a peer that refuses ours has
+    another date, or has seen a later key of ours, from before an old copy of the profile was put
+    back. It does not tell which; so we say our date, and the person can compare.
+    """
+    if not (closed.by_peer and closed.code is ErrorCode.CERTIFICATE_INVALID):
+        return closed.reason
+    today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+    return (
+        "they do not accept this computer's certificate: is a clock wrong, theirs or ours "
+        f"(here it is {today}), or was an old copy of this profile put back?"
+    )
 
 
 NOT_TRIED = Reason(Absence.NOT_TRIED)

@@ -419,14 +419,14 @@ class Reception:
         if peer is None or peer.link is not link:
             return
         peer.link = None
-        lived_s = self._env.clock.monotonic() - link.opening.since
+        now = self._env.clock.monotonic()
         if closed.code in NOT_SOON:
-            peer.backoff.failed()
+            peer.backoff.refused()
         else:
-            peer.backoff.lost(lived_s)
+            peer.backoff.lost(now - link.opening.since, now)
         if refused_as_revoked(closed):
             self._revocations.acknowledged(peer)
-        peer.away(reason_of(link, closed))
+        peer.away(reason_of(link, closed, self._env.clock.wall_ms()))
         peer.dial.notify()
 
     def let_wait(self, peer: Peer) -> None:

@@ -64,8 +64,12 @@ class Database:
         self._unheard: list[AuditEvent] = []
         self._lock = Lock()
         self._closing = Lock()
-        self._writer = Writer(writing, count_file, self._audited)
         self._reader = Reader(reading)
+        try:
+            self._writer = Writer(writing, count_file, self._audited)
+        except BaseException:  # whatever it was, no thread stays behind
+            self._reader.close()
+            raise
 
     def write(self, work: Callable[[Transaction], T]) -> Awaitable[T]:
         """Run a unit of work; completes after the durable commit.

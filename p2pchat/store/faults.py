@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import apsw
 
 from p2pchat.errors import DamagedStoreError, P2PChatError, StoreError, UnknownContactError
+
+DISK_FULL: Final = "the disk is full: the change was not stored; make room, try again"
 
 
 def translate(error: apsw.Error) -> P2PChatError:
@@ -22,9 +25,14 @@ def translate(error: apsw.Error) -> P2PChatError:
                 "the profile's database is damaged; restore it from a backup (nothing was changed)"
             )
         case apsw.FullError():
-            return StoreError("the disk is full: the change was not stored; make room, try again")
+            return StoreError(DISK_FULL)
+        case apsw.IOError() if _extended(error) == apsw.SQLITE_IOERR_SHMSIZE:
+            return StoreError(DISK_FULL)  # the log's index could not grow
         case apsw.ReadOnlyError():
-            return StoreError("the profile's database cannot be written to")
+            return StoreError(
+                "the profile's database cannot be written to: look at the permissions of its "
+                "folder and files, and whether the disk is read-only"
+            )
         case apsw.IOError() | apsw.CantOpenError():
             return StoreError(f"reading or writing the profile failed: {error}")
         case apsw.ConstraintError() if _extended(error) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:

@@ -99,7 +99,7 @@ async def test_the_lost_computer_is_not_let_in_again(world: World) -> None:
     await until(lambda: not view_of(bob, "alice").online)
     await alice.start()
     alice.node.retry("bob")
-    await until(lambda: "goodbye" in view_of(alice, "bob").offline_reason)
+    await until(lambda: "certificate" in view_of(alice, "bob").offline_reason)
     assert not view_of(bob, "alice").online
 
 

@@ -76,6 +76,8 @@ async def test_a_contact_that_is_online_refuses_the_key_at_once(world: World) ->
         await bob.node.send("alice", "no more")
     with pytest.raises(TrustError, match="revoked your key"):
         await alice.node.send("bob", "no more")
+    with pytest.raises(TrustError, match="revoked your key"):
+        await alice.node.sign("bob", "nor this")
     assert await bob.texts("alice") == ["before"]
 
 

@@ -402,6 +402,34 @@ async def test_a_peer_that_vanishes_is_known_within_45_seconds(tmp_path: Path) -
         await world.close()
 
 
+@pytest.mark.parametrize("away_s", [3, 60, 500])
+async def test_whoever_was_just_online_is_found_again_within_5_seconds(
+    tmp_path: Path, away_s: int
+) -> None:
+    """§10.1: the pauses do not grow while the loss is recent, and grow afterwards."""
+    clock = ManualClock()
+    world = memory_world(tmp_path, clock=clock, config=Config())
+    try:
+        alice, bob = await world.two()
+        await bob.stop()
+        await until(lambda: not view_of(alice, "bob").online)
+        await pass_time(clock, away_s)
+        await bob.start(dial=False)
+        start = clock.monotonic()
+        await online(alice, "bob")
+        assert clock.monotonic() - start <= 5.0
+    finally:
+        await world.close()
+
+
+async def pass_time(clock: ManualClock, seconds: int) -> None:
+    """Let so much time pass in small steps, with turns for what becomes due."""
+    for _ in range(seconds * 2):
+        clock.advance(0.5)
+        for _ in range(20):
+            await turn()
+
+
 async def test_keepalives_hold_an_idle_connection(tmp_path: Path) -> None:
     """R-7.4.1: an hour without a word, and the connection is still the same one."""
     clock = ManualClock()

@@ -1,4 +1,4 @@
-"""A clock that a test moves by hand."""
+"""Clocks that a test moves, hastens or sets wrong."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+
+from p2pchat.node.clock import Clock, Timer
 
 
 class ManualTimer:
@@ -55,6 +57,23 @@ class ManualClock:
             timer.fire()
         self._wall_ms += round(seconds * 1000)
         self._now = end
+
+
+class SkewedClock:
+    """Another clock whose date is wrong by ``offset_ms``, which may change at any time."""
+
+    def __init__(self, inner: Clock) -> None:
+        self._inner = inner
+        self.offset_ms = 0
+
+    def monotonic(self) -> float:
+        return self._inner.monotonic()
+
+    def wall_ms(self) -> int:
+        return self._inner.wall_ms() + self.offset_ms
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        return self._inner.call_at(when, callback)
 
 
 class FastClock:

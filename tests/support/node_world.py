@@ -30,11 +30,16 @@ QUICK = Config(retry_first_s=0.1, retry_max_s=0.2)
 
 
 class Person:
-    """One profile, and the node that runs on it now and then."""
+    """One profile, and the node that runs on it now and then.
+
+    Attributes:
+        clock: The world's, unless a test gives another before a start.
+    """
 
     def __init__(self, world: World, name: str) -> None:
         self.world = world
         self.name = name
+        self.clock = world.clock
         self.path = world.folder / name
         self.listen = f"{name}:4000" if world.network else "127.0.0.1:0"
         self._node: Node | None = None
@@ -78,7 +83,7 @@ class Person:
             profile,
             config=self.world.config,
             rng=self.world.rng,
-            clock=self.world.clock,
+            clock=self.clock,
             transport=self.world.transport(self.name),
         )
         if wrap_store is not None:

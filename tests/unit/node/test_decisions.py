@@ -8,11 +8,18 @@ import pytest
 
 from p2pchat.constants import CONNECTION_LIFETIME_S, SIMULTANEOUS_OPEN_WINDOW_S
 from p2pchat.identity.trust import Trust
-from p2pchat.node.backoff import STABLE_AFTER_S, Backoff
+from p2pchat.node.backoff import (
+    RECENT_PATIENCE_S,
+    RECENT_PAUSE_MAX_S,
+    RECENT_S,
+    STABLE_AFTER_S,
+    Backoff,
+)
 from p2pchat.node.opening import Opening, newcomer_stays
 from p2pchat.node.presence import NOT_TRIED, Absence, Reason, explain
 from tests.support.net_random import seeded_rng
 
+NOW = 1000.0
 LOW, HIGH = bytes(32), b"\xff" * 32
 
 
@@ -27,7 +34,7 @@ def test_delays_double_up_to_the_longest() -> None:
     backoff = Backoff(most, first_s=1.0, longest_s=30.0)
     delays = []
     for _ in range(40):
-        delays.append(backoff.delay())
+        delays.append(backoff.delay(NOW))
         backoff.failed()
     assert delays[0] == 0.0
     assert [round(delay) for delay in delays[1:8]] == [1, 2, 4, 8, 16, 30, 30]
@@ -38,7 +45,7 @@ def test_half_of_a_delay_is_chance() -> None:
     backoff = Backoff(seeded_rng(1), first_s=1.0, longest_s=30.0)
     for _ in range(9):
         backoff.failed()
-    delays = {backoff.delay() for _ in range(50)}
+    delays = {backoff.delay(NOW) for _ in range(50)}
     assert len(delays) > 40
     assert all(15.0 <= delay <= 30.0 for delay in delays)
 
@@ -47,16 +54,37 @@ def test_a_good_connection_is_sought_again_at_once() -> None:
     backoff = Backoff(most, first_s=1.0, longest_s=30.0)
     for _ in range(9):
         backoff.failed()
-    backoff.lost(STABLE_AFTER_S)
-    assert backoff.delay() == 0.0
+    backoff.lost(STABLE_AFTER_S, NOW)
+    assert backoff.delay(NOW) == 0.0
     assert not backoff.is_waiting
+
+
+def test_whoever_was_just_online_is_sought_without_long_pauses() -> None:
+    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
+    backoff.lost(STABLE_AFTER_S, NOW)
+    for _ in range(9):
+        backoff.failed()
+    assert backoff.delay(NOW + RECENT_S - 1) == pytest.approx(RECENT_PAUSE_MAX_S)
+    assert backoff.patience(NOW + RECENT_S - 1, 10.0) == RECENT_PATIENCE_S
+    assert backoff.patience(NOW, 0.5) == 0.5
+    assert backoff.delay(NOW + RECENT_S) == pytest.approx(30.0)
+    assert backoff.patience(NOW + RECENT_S, 10.0) == 10.0
+
+
+def test_whoever_refuses_is_in_no_hurry() -> None:
+    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
+    backoff.lost(STABLE_AFTER_S, NOW)
+    for _ in range(9):
+        backoff.refused()
+    assert backoff.delay(NOW) == pytest.approx(30.0)
+    assert backoff.patience(NOW, 10.0) == 10.0
 
 
 def test_a_connection_that_breaks_at_once_is_not_sought_in_a_loop() -> None:
     backoff = Backoff(most, first_s=1.0, longest_s=30.0)
     for _ in range(5):
-        backoff.lost(0.1)
-        assert 0.5 <= backoff.delay() <= 2.0
+        backoff.lost(0.1, NOW)
+        assert 0.5 <= backoff.delay(NOW) <= 2.0
 
 
 def test_the_person_can_cut_a_delay_short() -> None:
@@ -64,7 +92,7 @@ def test_the_person_can_cut_a_delay_short() -> None:
     backoff.failed()
     assert backoff.is_waiting
     backoff.reset()
-    assert backoff.delay() == 0.0
+    assert backoff.delay(NOW) == 0.0
 
 
 # --- simultaneous open ----------------------------------------------------------------------------

@@ -5,15 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
 from p2pchat.errors import StoreError, UsageError
+from p2pchat.store import database as database_module
 from p2pchat.store.database import Database
 from p2pchat.store.ports import EnvelopeRecord, Transaction
-from tests.unit.store.files import message_id, new_contact, outgoing, sets
+from tests.unit.store.files import (
+    message_id,
+    new_contact,
+    new_store,
+    outgoing,
+    reopen,
+    sets,
+)
 
 READS: list[Callable[[Transaction], Any]] = [
     lambda t: t.identity(),
@@ -91,3 +100,22 @@ async def test_a_read_that_fails_leaves_the_reader_usable(store: Database) -> No
 
 async def _read_n(store: Database) -> str | None:
     return await store.read(lambda t: t.get_setting("n"))
+
+
+@pytest.mark.parametrize("which", ["Reader", "Writer"])
+def test_a_thread_that_cannot_start_leaves_none_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str
+) -> None:
+    """The disk fails between opening and running: one clear error, and nothing stays open."""
+    new_store(tmp_path).close_now()
+    before = threading.active_count()
+
+    def fail(*_: object) -> None:
+        raise apsw.IOError("the disk is broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(database_module, which, fail)
+        with pytest.raises(StoreError, match="the disk is broken"):
+            reopen(tmp_path)
+    assert threading.active_count() == before
+    reopen(tmp_path).close_now()
