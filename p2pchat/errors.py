@@ -26,6 +26,7 @@ class ErrorCode(IntEnum):
     GOING_AWAY = 0x000B
     INTERNAL = 0x000C
     TRUNCATED = 0x000D
+    KEY_REVOKED = 0x000E
 
 
 class P2PChatError(Exception):
@@ -66,6 +67,10 @@ class LinkError(IdentityError):
 
 class CertificateError(IdentityError):
     """A static-key certificate is malformed, expired, or not the expected one."""
+
+
+class KeyStatementError(IdentityError):
+    """A statement about an identity, a revocation or a succession, does not parse or verify."""
 
 
 class ProtocolError(P2PChatError):

@@ -109,16 +109,25 @@ _KEY_OPTIONS = {
     "rotate": (),
     "passphrase": ("new_passphrase_file",),
     "keychain": (),
+    "revoke": ("certificate", "print", "yes"),
+    "replace": ("yes",),
+    "recovery": ("file", "kit_passphrase_file", "yes"),
 }
 """What belongs to which action of ``key``."""
 
 
 def _key_problem(args: Any) -> str:
-    """Say which of ``key``'s options do not belong to its action."""
+    """Say which of ``key``'s arguments do not belong together."""
+    action = args.action
     for options in _KEY_OPTIONS.values():
         for option in options:
-            if option not in _KEY_OPTIONS[args.action] and getattr(args, option):
-                return f"key {args.action} has no --{option.replace('_', '-')}"
+            if option not in _KEY_OPTIONS[action] and getattr(args, option):
+                name = "CERTIFICATE" if option == "certificate" else f"--{option.replace('_', '-')}"
+                return f"key {action} has no {name}"
+    if action == "revoke" and args.print and (args.certificate or args.yes):
+        return "key revoke --print takes nothing else: it only shows the certificate"
+    if action == "recovery" and args.kit_passphrase_file and not args.file:
+        return "--kit-passphrase-file belongs to --file"
     return ""
 
 
@@ -135,6 +144,16 @@ def _audit_problem(args: Any) -> str:
     return ""
 
 
+def _init_problem(args: Any) -> str:
+    """Say which of ``init``'s arguments do not belong together."""
+    words, file = args.recover or args.words_file, args.recovery_file
+    if words and file:
+        return "an identity comes back by its words or by its file, not by both"
+    if args.kit_passphrase_file and not file:
+        return "--kit-passphrase-file belongs to --recovery-file"
+    return "" if args.name or file else "the following arguments are required: --name"
+
+
 def _verify_problem(args: Any) -> str:
     """Say which of ``verify``'s options exclude each other."""
     ways = (args.number is not None) + (args.secret_file is not None) + args.qr + args.new_tries
@@ -145,6 +164,11 @@ _positive.__name__ = "whole number from 1 on"
 _seconds.__name__ = "number of seconds up to a day"
 
 _CONTACT: Final = Argument("contact", "its name here, or its peer id", metavar="CONTACT")
+_KIT_PASSPHRASE: Final = Argument(
+    "--kit-passphrase-file",
+    "read the recovery file's own passphrase from FILE",
+    metavar="FILE",
+)
 _JSON: Final = Argument("--json", "print JSON, one object a line", action="store_true")
 
 PROFILE_OPTIONS: Final = (
@@ -171,10 +195,24 @@ COMMANDS: Final = (
     Command(
         "init",
         "make your identity",
-        Argument("--name", "what your contacts see", metavar="NAME", required=True),
+        Argument("--name", "what your contacts see", metavar="NAME"),
+        Argument(
+            "--recover",
+            "bring back an identity by the 24 words of its recovery kit, which are asked for",
+            action="store_true",
+        ),
+        Argument("--words-file", "read them from FILE; - is stdin", metavar="FILE"),
+        Argument("--recovery-file", "bring it back by its recovery file", metavar="FILE"),
+        _KIT_PASSPHRASE,
         Argument(
             "--keychain", "keep the profile's key in the system's keychain", action="store_true"
         ),
+        Argument(
+            "--print-revocation",
+            "show the revocation certificate as well, to be kept on paper",
+            action="store_true",
+        ),
+        problem=_init_problem,
     ),
     Command(
         "whoami",
@@ -266,9 +304,26 @@ COMMANDS: Final = (
             "action",
             "status: what keys there are, how old, and what for; rotate: replace the static key "
             "now, no conversation breaks; passphrase: choose a new one; keychain: let the "
-            "system's keychain unlock the profile",
+            "system's keychain unlock the profile; "
+            "revoke: end your identity for good, or what a certificate names, and tell everybody; "
+            "replace: make a new identity in this profile, announced to your contacts; "
+            "recovery: show 24 words, or write a file, that bring your identity back",
             metavar="ACTION",
             choices=tuple(_KEY_OPTIONS),
+        ),
+        Argument(
+            "certificate",
+            "revoke: a revocation certificate, or a file with one (- is stdin)",
+            metavar="CERTIFICATE",
+            nargs="?",
+        ),
+        Argument("--print", "revoke: show your certificate, to be kept", action="store_true"),
+        Argument("--file", "recovery: write a file instead", metavar="FILE"),
+        _KIT_PASSPHRASE,
+        Argument(
+            "--yes",
+            "revoke, replace: do not ask; recovery: print the words although this is no terminal",
+            action="store_true",
         ),
         Argument(
             "--new-passphrase-file",

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from p2pchat.cli.opening import NO_NODE, is_ours, with_client
 from p2pchat.cli.output import (
+    REVOKED_WORDS,
     TRUST_WORDS,
     name_of,
     print_json,
     print_table,
+    time_of,
     verified_remark,
     word_of,
 )
@@ -81,7 +83,7 @@ def _contacts(args: Namespace) -> int:
         [
             (
                 name_of(contact["contact"]),
-                TRUST_WORDS[contact["trust"]],
+                REVOKED_WORDS if contact["revoked"] else TRUST_WORDS[contact["trust"]],
                 "● online" if contact["online"] else "○ offline",
                 "hybrid" if contact["pq"] else "classical",
                 str(contact["unread"] or "-"),
@@ -103,6 +105,10 @@ def _contacts(args: Namespace) -> int:
 def _remarks(contact: Mapping[str, Any]) -> list[str]:
     """Return what the table has no room for: what is asked of the person, and why it waits."""
     name = name_of(contact["contact"])
+    if contact["revoked"] and contact["trust"] != "changed":
+        since = time_of(contact["revoked_at_ms"])
+        refused = f"{name} has revoked this key (known since {since}): it is refused for good"
+        return [f"{refused}; ask for a new link over another channel"]
     match contact["trust"]:
         case "request":
             note = clean_line(contact["note"], NOTE_MAX_CHARS)
@@ -113,6 +119,12 @@ def _remarks(contact: Mapping[str, Any]) -> list[str]:
             ]
         case "changed":
             offered = (contact["offered_peer_id"] or "")[:_PEER_ID_SHOWN_CHARS]
+            if contact["announced"]:
+                warning = (
+                    f"{name} has announced a new key, {offered}…, signed with the old one as well: "
+                    "either a new identity, or a thief of the old key; ask over another channel"
+                )
+                return [warning, *_choose(name, "accept", "keep", "block")]
             warning = (
                 f"another key, {offered}…, answered in the place of {name}: either a new "
                 "computer, or someone in between; ask over another channel"

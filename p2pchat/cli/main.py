@@ -25,6 +25,9 @@ _FILES: Final = (
     "new_passphrase_file",
     "file",
     "backup_passphrase_file",
+    "kit_passphrase_file",
+    "recovery_file",
+    "words_file",
 )
 BROKEN_PIPE: Final = 141
 """As a shell reports a process that wrote to nobody."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import time
 from argparse import Namespace
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from p2pchat.errors import ProfileInUseError
 from p2pchat.rpc.client import Client, LocalClient
 from p2pchat.rpc.opening import HeldProfile, is_served, open_client
 from p2pchat.store.profile import resolve_profile
 
 if TYPE_CHECKING:
-    from p2pchat.store.open import Unlock
+    from p2pchat.store.open import OpenProfile, Unlock
 
 T = TypeVar("T")
 
@@ -30,6 +33,35 @@ def profile_path(args: Namespace) -> Path:
 def is_ours(client: Client) -> bool:
     """Tell whether no node runs but the one of this command, which ends with it."""
     return isinstance(client, LocalClient)
+
+
+@contextlib.contextmanager
+def open_alone(args: Namespace) -> Iterator[OpenProfile]:
+    """Open the profile for what no running node may have a hand in: the identity's own seed.
+
+    Raises:
+        ProfileInUseError: A node has the profile.
+        P2PChatError: The profile cannot be opened.
+    """
+    # Late: a command that finds a running node needs neither libraries nor store.
+    from p2pchat.cli.unlock import unlock_for
+    from p2pchat.store.open import open_profile
+
+    path = profile_path(args)
+    if is_served(path):
+        raise ProfileInUseError(
+            "a p2pchat runs with this profile; end it first: what concerns the identity's own key "
+            "is never told to other programs"
+        )
+    profile = open_profile(
+        path,
+        unlock=unlock_for(path, args.passphrase_file),
+        now_ms=time.time_ns() // 1_000_000,
+    )
+    try:
+        yield profile
+    finally:
+        profile.close()
 
 
 def with_client(

@@ -25,6 +25,7 @@ TRUST_WORDS: Final[Mapping[str, str]] = {
     "blocked": "⊘ blocked",
     "request": "? request",
 }
+REVOKED_WORDS: Final = "⊘ KEY REVOKED"
 STATE_WORDS: Final[Mapping[str, str]] = {
     "queued": "○ queued",
     "sent": "✓ sent",

@@ -7,9 +7,6 @@ safety number exists.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import ipaddress
 import re
 from dataclasses import dataclass
@@ -23,12 +20,18 @@ from p2pchat.constants import (
     NAME_MAX_BYTES,
 )
 from p2pchat.errors import IdentityError, LinkError
+from p2pchat.identity.armour import Armour
 from p2pchat.sanitize import clean_line
 
 LINK_SCHEME: Final = "p2pchat:"
 LINK_FORMAT: Final = 1
-LINK_LABEL: Final = b"p2pchat/1 contact link"
-LINK_CHECKSUM_LEN: Final = 4
+_ARMOUR: Final = Armour(
+    scheme=LINK_SCHEME,
+    label=b"p2pchat/1 contact link",
+    noun="contact link",
+    max_chars=LINK_MAX_CHARS,
+    error=LinkError,
+)
 _HOST_NAME: Final = re.compile(
     r"(?=.{1,253}\Z)(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\Z"
 )
@@ -82,7 +85,7 @@ def encode_link(link: ContactLink) -> str:
         raw = address.encode("ascii")
         parts += [len(raw).to_bytes(2, "big"), raw]
     body = b"".join(parts)
-    return LINK_SCHEME + base64.urlsafe_b64encode(body + _checksum(body)).decode().rstrip("=")
+    return _ARMOUR.encode(body)
 
 
 def parse_link(text: str) -> ContactLink:
@@ -91,15 +94,9 @@ def parse_link(text: str) -> ContactLink:
     Raises:
         LinkError: The message says what is wrong in words for the person who pasted it.
     """
-    text = text.strip()
-    if not text.startswith(LINK_SCHEME):
-        raise LinkError(f"a contact link begins with {LINK_SCHEME}")
-    if len(text) > LINK_MAX_CHARS:
-        raise LinkError("the contact link is too long")
-    raw = _decode_payload(text.removeprefix(LINK_SCHEME))
-    body, checksum = raw[:-LINK_CHECKSUM_LEN], raw[-LINK_CHECKSUM_LEN:]
-    if len(body) < 1 + KEY_LEN + 2 or checksum != _checksum(body):
-        raise LinkError("the contact link is damaged: was it copied whole?")
+    body = _ARMOUR.decode(text)
+    if len(body) < 1 + KEY_LEN + 2:
+        raise LinkError("the contact link ends too early")
     if body[0] != LINK_FORMAT:
         raise LinkError("the contact link is of a newer kind; a newer p2pchat can read it")
     reader = _Reader(body[1:])
@@ -142,16 +139,6 @@ class _Reader:
             raise LinkError("the contact link has something after its end")
 
 
-def _decode_payload(payload: str) -> bytes:
-    try:
-        raw = base64.b64decode(payload + "=" * (-len(payload) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise LinkError("the contact link holds a character that does not belong there") from error
-    if base64.urlsafe_b64encode(raw).decode().rstrip("=") != payload:
-        raise LinkError("the contact link is not in its one proper form")
-    return raw
-
-
 def _check_name(name: str) -> bytes:
     try:
         encoded = name.encode()
@@ -181,7 +168,3 @@ def _is_ipv6(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(LINK_LABEL + body).digest()[:LINK_CHECKSUM_LEN]

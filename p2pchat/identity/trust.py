@@ -46,28 +46,53 @@ class Pin:
         identity: Pinned 32-byte Ed25519 key.
         trust: The person's decision.
         offered: The 32-byte key that appeared instead, while ``trust`` is ``CHANGED``.
+        revoked_at_ms: When we learnt that the owner has revoked the pinned key, which is final.
+        announced: The offered key was announced, signed with the pinned key as well.
     """
 
     identity: bytes
     trust: Trust
     offered: bytes | None = None
+    revoked_at_ms: int | None = None
+    announced: bool = False
 
 
 def on_wrong_identity(pin: Pin, presented: bytes) -> Pin:
     """Record that ``presented`` answered where the pinned identity was expected (R-3.6.3).
 
-    A blocked contact and a request stay as they are: there is no conversation to protect.
+    A blocked contact and a request stay as they are: there is no conversation to protect. A key
+    that was announced stays on offer: an address proves less than the pinned key's signature.
     """
-    if presented == pin.identity or pin.trust in (Trust.BLOCKED, Trust.REQUEST):
+    if presented == pin.identity or pin.trust in (Trust.BLOCKED, Trust.REQUEST) or pin.announced:
         return pin
-    return Pin(pin.identity, Trust.CHANGED, presented)
+    return replace(pin, trust=Trust.CHANGED, offered=presented)
+
+
+def on_announced(pin: Pin, successor: bytes) -> Pin:
+    """Record that the pinned key has signed for ``successor`` in its place (R-3.7.10).
+
+    The person decides, as about any other key: whoever stole the pinned one can sign as well. The
+    first announcement stands until then; a revoked key announces nothing any more.
+    """
+    if (
+        pin.trust in (Trust.BLOCKED, Trust.REQUEST)
+        or pin.announced
+        or pin.revoked_at_ms is not None
+    ):
+        return pin
+    return replace(pin, trust=Trust.CHANGED, offered=successor, announced=True)
 
 
 def on_accept(pin: Pin) -> Pin:
     """The person accepts: a request becomes a contact, an offered key becomes the pinned one.
 
     The new key starts unverified: the earlier comparison was of the other key (R-3.6.4).
+
+    Raises:
+        TrustError: There is no key to accept: none is offered, or the pinned one is revoked.
     """
+    if pin.trust is not Trust.CHANGED:
+        require_not_revoked(pin)
     match pin.trust:
         case Trust.REQUEST | Trust.BLOCKED:
             return Pin(pin.identity, Trust.UNVERIFIED)
@@ -83,7 +108,11 @@ def on_keep(pin: Pin, *, was_verified: bool = False) -> Pin:
     """The person keeps the pinned key and dismisses the offered one (R-3.6.7).
 
     The pinned key has not changed, so a comparison of it holds as it did before.
+
+    Raises:
+        TrustError: The pinned key is revoked: it is not to be kept.
     """
+    require_not_revoked(pin)
     if pin.trust is Trust.CHANGED:
         return Pin(pin.identity, Trust.VERIFIED if was_verified else Trust.UNVERIFIED)
     return pin
@@ -94,8 +123,9 @@ def on_verified(pin: Pin) -> Pin:
 
     Raises:
         TrustError: Another key is offered or the contact is blocked or only a request: deciding
-            that comes first.
+            that comes first. The key is revoked: nothing makes it good.
     """
+    require_not_revoked(pin)
     match pin.trust:
         case Trust.UNVERIFIED | Trust.VERIFIED:
             return replace(pin, trust=Trust.VERIFIED)
@@ -109,7 +139,27 @@ def on_verified(pin: Pin) -> Pin:
 
 def on_block(pin: Pin) -> Pin:
     """The person blocks the contact."""
-    return Pin(pin.identity, Trust.BLOCKED)
+    return replace(pin, trust=Trust.BLOCKED, offered=None, announced=False)
+
+
+def on_revoked(pin: Pin, at_ms: int) -> Pin:
+    """The owner has revoked the pinned key (R-3.7.3): refused from now on, whatever it was.
+
+    A key that is offered in its place can still be accepted; nothing else can.
+    """
+    offered = pin.trust is Trust.CHANGED and pin.offered is not None
+    trust = Trust.CHANGED if offered else Trust.BLOCKED
+    return replace(pin, trust=trust, revoked_at_ms=at_ms)
+
+
+def require_not_revoked(pin: Pin) -> None:
+    """Return only if the pinned key is not revoked (R-3.7.4).
+
+    Raises:
+        TrustError: It is, for good.
+    """
+    if pin.revoked_at_ms is not None:
+        raise TrustError("this key is revoked, for good; the contact needs a new link")
 
 
 def require_sendable(pin: Pin, *, verified_only: bool = False) -> None:
@@ -120,8 +170,10 @@ def require_sendable(pin: Pin, *, verified_only: bool = False) -> None:
         verified_only: The person's own rule, stricter than the protocol's.
 
     Raises:
-        TrustError: Changed, blocked, only a request, or not verified against that rule.
+        TrustError: Changed, blocked, only a request, or not verified against that rule; or the key
+            is revoked.
     """
+    require_not_revoked(pin)
     match pin.trust:
         case Trust.VERIFIED:
             return
@@ -142,4 +194,5 @@ def require_sendable(pin: Pin, *, verified_only: bool = False) -> None:
 
 def may_converse(pin: Pin) -> bool:
     """Tell whether a session with the pinned identity is allowed at all."""
-    return pin.trust in (Trust.UNVERIFIED, Trust.VERIFIED, Trust.CHANGED)
+    agreed = pin.trust in (Trust.UNVERIFIED, Trust.VERIFIED, Trust.CHANGED)
+    return agreed and pin.revoked_at_ms is None

@@ -44,12 +44,15 @@ class ContactDesk:
 
     async def add(self, link: str, name: str | None, note: str) -> Peer:
         """Add whoever a link names, or learn new addresses of somebody known."""
+        self._env.revocations.require_own_key()
         parsed = parse_link(link)
         if parsed.identity == self._env.credentials.identity:
             raise UsageError("this is your own contact link; send it to the other person")
         chosen = None if name is None else check_name(name)
         if clean_line(note, NOTE_MAX_CHARS) != note:
             raise UsageError(f"a note is one line of at most {NOTE_MAX_CHARS} characters")
+        if self._env.revocations.refuses(parsed.identity):
+            raise TrustError("this link is of a key that its owner has revoked; ask for a new one")
         async with self._book.adding:
             peer = self._book.by_identity(parsed.identity)
             if peer is None:
@@ -86,11 +89,15 @@ class ContactDesk:
 
     async def accept(self, peer: Peer) -> None:
         """Accept a request or a changed key, or unblock."""
+        self._env.revocations.require_own_key()
         before = peer.record.pin
+        if before.offered is not None and self._env.revocations.refuses(before.offered):
+            raise TrustError("the new key is revoked, too; the contact needs a new link")
         await peer.update(lambda record: replace(record, pin=trust.on_accept(record.pin)))
         if peer.identity != before.identity:
             if peer.link is not None:
                 peer.link.close(ErrorCode.NORMAL, "the contact's key was replaced")
+            self._reception.turn_away_stranger(peer.identity)
         elif before.trust in (Trust.REQUEST, Trust.BLOCKED):
             _greet_anew(peer)
         self.seek(peer)

@@ -91,6 +91,8 @@ class Dialer:
         known = self._book.by_identity(presented) is not None
         if known or presented in peer.dismissed or presented == self._env.credentials.identity:
             return
+        if self._env.revocations.refuses(presented):
+            return
         try:
             await peer.update(
                 lambda record: replace(record, pin=on_wrong_identity(record.pin, presented))

@@ -8,6 +8,7 @@ from p2pchat.config import Config
 from p2pchat.crypto.secret import Rng
 from p2pchat.node.clock import Clock
 from p2pchat.node.credentials import Credentials
+from p2pchat.node.revoked import Revocations
 from p2pchat.node.subscription import Hub
 from p2pchat.node.tasks import Supervisor
 from p2pchat.store.ports import Store
@@ -16,7 +17,7 @@ from p2pchat.transport.base import Transport
 
 @dataclass(slots=True)
 class Environment:
-    """Store, settings, time, chance, network, tasks, listeners.
+    """Store, settings, time, chance, network, tasks, listeners, revocations.
 
     Attributes:
         dials: Whether this process opens connections by itself.
@@ -31,3 +32,4 @@ class Environment:
     dials: bool = True
     hub: Hub = field(default_factory=Hub)
     supervisor: Supervisor = field(default_factory=Supervisor)
+    revocations: Revocations = field(default_factory=Revocations)

@@ -23,6 +23,7 @@ from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.on_record import OnRecord, RecordStep
 from p2pchat.identity.trust import Trust, require_sendable
 from p2pchat.node import listening
+from p2pchat.node.announcing import Announcements
 from p2pchat.node.audit_desk import AuditDesk
 from p2pchat.node.backups import back_up
 from p2pchat.node.book import PeerBook
@@ -37,6 +38,7 @@ from p2pchat.node.locks import LockDesk
 from p2pchat.node.messages import message_view, parse_message_id
 from p2pchat.node.reception import Reception
 from p2pchat.node.record_desk import RecordDesk
+from p2pchat.node.revocations import RevocationDesk
 from p2pchat.node.subscription import Subscription
 from p2pchat.node.views import (
     BackupView,
@@ -45,6 +47,7 @@ from p2pchat.node.views import (
     KeyView,
     LedgerView,
     MessageView,
+    RevokedView,
     StatusView,
 )
 from p2pchat.session.messages import check_text
@@ -101,8 +104,12 @@ class Node:
             credentials=Credentials(profile.identity),
         )
         self._book = PeerBook(self._env)
+        self._revocations = RevocationDesk(self._env, self._book)
+        self._announcements = Announcements(self._env, self._book)
         self._journal = Journal(self._env)
-        self._reception = Reception(self._env, self._book, self._journal)
+        self._reception = Reception(
+            self._env, self._book, self._journal, self._revocations, self._announcements
+        )
         self._dialer = Dialer(self._env, self._book, self._reception)
         self._desk = ContactDesk(
             self._env, self._book, self._reception, self._dialer, self._journal
@@ -131,6 +138,8 @@ class Node:
         self._env.dials = dial
         await self.locks.take_over_failures()
         await self._book.load()
+        await self._revocations.load()
+        await self._announcements.load()
         await self._reception.requests.load()
         await self._env.supervisor.start()
         await self._journal.begin(self._profile.store)
@@ -206,7 +215,22 @@ class Node:
         own = self._env.credentials
         addresses = reachable(self.status().listen)[:LINK_ADDRESSES_MAX]
         link = encode_link(ContactLink(own.identity, own.name, addresses))
-        return IdentityView(own.name, peer_id(own.identity), link)
+        revocation = self._env.revocations.own
+        revoked_at_ms = None if revocation is None else revocation.revoked_at_ms
+        return IdentityView(own.name, peer_id(own.identity), link, revoked_at_ms)
+
+    def revocation_certificate(self) -> str:
+        """Return the line that revokes our identity wherever it is given; to be kept."""
+        return self._revocations.certificate()
+
+    async def revoke(self, certificate: str | None = None) -> RevokedView:
+        """Revoke our own identity, or the one that a certificate names; there is no way back.
+
+        Raises:
+            KeyStatementError: The certificate does not parse or verify.
+            UsageError: It is of somebody who is no contact.
+        """
+        return await self._revocations.revoke(certificate)
 
     async def key_status(self) -> tuple[KeyView, ...]:
         """Return our long-lived keys, with their purposes and ages."""
@@ -345,6 +369,7 @@ class Node:
             TrustError: The contact is changed, blocked, or only a request.
         """
         peer = self._book.find(contact)
+        self._env.revocations.require_own_key()
         require_sendable(peer.record.pin, verified_only=self._env.config.verified_only)
         try:
             check_text(text)

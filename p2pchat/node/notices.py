@@ -6,6 +6,7 @@ from p2pchat.node.certificates import CertificateDesk
 from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
+from p2pchat.node.revocations import RevocationDesk
 from p2pchat.session.notices import (
     CertificateNotice,
     CompareNotice,
@@ -19,11 +20,16 @@ class NoticeDesk:
     """Takes the notices of all links."""
 
     def __init__(
-        self, certificates: CertificateDesk, ledgers: LedgerDesk, comparisons: ComparisonDesk
+        self,
+        certificates: CertificateDesk,
+        ledgers: LedgerDesk,
+        comparisons: ComparisonDesk,
+        revocations: RevocationDesk,
     ) -> None:
         self._certificates = certificates
         self._ledgers = ledgers
         self._comparisons = comparisons
+        self._revocations = revocations
 
     async def noticed(self, link: Link, notice: Notice) -> None:
         """Act on one notice.
@@ -38,5 +44,7 @@ class NoticeDesk:
                 await self._certificates.noticed(link, encoded)
             case CompareNotice(body):
                 await self._comparisons.received(link, link.peer, body)
-            case RevokedNotice() | LedgerNotice():
+            case RevokedNotice(statement):
+                await self._revocations.noticed(link, statement)
+            case LedgerNotice():
                 pass  # no part of this program knows what to do with it yet

@@ -80,6 +80,7 @@ class Peer:
         resets: Sessions made anew within the hour.
         rotations: New static keys of the contact that the audit log was told of within the hour.
         session_lost: Why the stored session was dropped on this side, until the next one starts.
+        told_revoked: It knows that our own identity is revoked.
         compare_asked: The contact asks to compare a phrase now.
         on_record: Whether both agreed to be on the record, or who has proposed it.
         dismissed: Keys that appeared in this one's place and that the person decided against.
@@ -103,6 +104,7 @@ class Peer:
         )
         self.untold = 0
         self.dial = Signal()
+        self.told_revoked = False
         self.dismissed: set[bytes] = set()
         self.compare_asked = False
         self.on_record = OnRecord.OFF
@@ -138,6 +140,7 @@ class Peer:
             and not self.attaching.locked()
             and bool(self.record.addresses)
             and may_converse(self.record.pin)
+            and not (self.told_revoked and self._env.revocations.own is not None)
         )
 
     def records_rotation(self, static: bytes) -> bool:
@@ -206,13 +209,19 @@ class Peer:
         """Return the sentence for the person; empty while online."""
         if self.online:
             return ""
-        return explain(
+        reason = explain(
             self.reason,
+            revoked=self.record.pin.revoked_at_ms is not None,
             trust=self.record.pin.trust,
             has_addresses=bool(self.record.addresses),
             dials=self._env.dials,
             now=self._env.clock.monotonic(),
         )
+        if self._env.revocations.own is None:
+            return reason
+        if self.told_revoked:
+            return "your key is revoked, and they know"
+        return f"your key is revoked, and they do not know yet: {reason}"
 
     def view(self) -> ContactView:
         """Return the contact as the person sees it."""
@@ -237,6 +246,8 @@ class Peer:
             compare_asked=self.compare_asked,
             verify_first=self.verify_first,
             on_record=self.on_record,
+            revoked_at_ms=record.pin.revoked_at_ms,
+            announced=record.pin.announced,
         )
 
     def show(self) -> None:
@@ -252,4 +263,5 @@ class Peer:
         # Not the time of the next attempt: a countdown is no news.
         reason = None if self.online else (self.reason.absence, self.reason.detail)
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
-                record.unread == 0, record.verified_at_ms, reason, self.on_record)  # fmt: skip
+                record.unread == 0, record.verified_at_ms, reason, self.on_record,
+                self.told_revoked)  # fmt: skip

@@ -34,6 +34,10 @@ class Absence(Enum):
     """Connected, but the contact has not accepted us yet."""
     OPENING = auto()
     """Connected; the encrypted session is being set up."""
+    REFUSED_AS_REVOKED = auto()
+    """The contact refuses our key: somebody has revoked it."""
+    CAME_REVOKED = auto()
+    """Somebody came with this contact's revoked key; ``detail`` says from where."""
     STORE_FAILED = auto()
     """Our own disk refused; ``detail`` says how."""
     TOO_MANY_RESETS = auto()
@@ -68,8 +72,19 @@ def ending(closed: ConnectionClosed, now_ms: int) -> str:
 NOT_TRIED = Reason(Absence.NOT_TRIED)
 
 
-def explain(reason: Reason, *, trust: Trust, has_addresses: bool, dials: bool, now: float) -> str:
+def explain(
+    reason: Reason,
+    *,
+    trust: Trust,
+    has_addresses: bool,
+    dials: bool,
+    now: float,
+    revoked: bool = False,
+) -> str:
     """Return the sentence for a contact that is not online."""
+    if revoked:
+        came = reason.absence is Absence.CAME_REVOKED
+        return "they have revoked this key" + (f"; {_happened(reason)}" if came else "")
     if trust is Trust.BLOCKED:
         return "blocked"
     if trust is Trust.REQUEST:
@@ -106,6 +121,10 @@ def _happened(reason: Reason) -> str:
             return "connected; waiting for them to accept you"
         case Absence.OPENING:
             return "connected; setting up the encrypted session"
+        case Absence.REFUSED_AS_REVOKED:
+            return "they refuse your key, since it was revoked"
+        case Absence.CAME_REVOKED:
+            return f"somebody came with it from {reason.detail} and was refused"
         case Absence.STORE_FAILED:
             return f"the profile could not be written: {reason.detail}"
         case Absence.TOO_MANY_RESETS:

@@ -16,10 +16,12 @@ from typing import Final
 from p2pchat.constants import PENDING_REQUESTS_MAX
 from p2pchat.errors import DamagedStateError, ErrorCode, UnknownContactError
 from p2pchat.identity.trust import Pin, Trust, may_converse
+from p2pchat.node.announcing import Announcements
 from p2pchat.node.book import PeerBook, name_of_stranger
 from p2pchat.node.certificates import CertificateDesk
 from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.credentials import key_event
+from p2pchat.node.endings import NOT_SOON, reason_of, refused_as_revoked
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.journal import Journal
@@ -30,8 +32,9 @@ from p2pchat.node.messages import Announcer
 from p2pchat.node.notices import NoticeDesk
 from p2pchat.node.opening import Opening, newcomer_stays
 from p2pchat.node.peer import Peer
-from p2pchat.node.presence import Absence, Reason, ending
+from p2pchat.node.presence import Absence, Reason
 from p2pchat.node.requests import RequestDesk
+from p2pchat.node.revocations import REVOKED, RevocationDesk
 from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session
@@ -69,14 +72,25 @@ class Reception:
         requests: What strangers may ask, and who was declined.
     """
 
-    def __init__(self, env: Environment, book: PeerBook, journal: Journal) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        book: PeerBook,
+        journal: Journal,
+        revocations: RevocationDesk,
+        announcements: Announcements,
+    ) -> None:
         self._env = env
+        self._announcements = announcements
+        self._revocations = revocations
         self._book = book
         self._journal = journal
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
         self.comparisons = ComparisonDesk(env)
-        self._notices = NoticeDesk(CertificateDesk(env), self.ledgers, self.comparisons)
+        self._notices = NoticeDesk(
+            CertificateDesk(env), self.ledgers, self.comparisons, revocations
+        )
         self.requests = RequestDesk(env)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
@@ -187,6 +201,11 @@ class Reception:
         if event.presented.generation < current.generation:
             link.tell(CertificateNotice(current.encoded))
         peer = self._book.by_identity(event.identity)
+        if self._env.revocations.refuses(event.identity):
+            if peer is not None:
+                host, _, _ = link.address.rpartition(":")
+                peer.away(Reason(Absence.CAME_REVOKED, host))
+            return Close(ErrorCode.KEY_REVOKED, REVOKED)
         if link.opening.outbound:
             if peer is None or peer is not link.peer:
                 return Close(ErrorCode.NORMAL, "the contact was changed meanwhile")
@@ -208,6 +227,7 @@ class Reception:
         if previous is not None:
             previous.close(ErrorCode.SUPERSEDED, REPLACED)
         self._strangers[identity] = link
+        self._revocations.tell(link, is_contact=False)
         return Attach(accepted=False, name="")
 
     async def _attach(self, link: Link, peer: Peer, event: PeerAuthenticated) -> Attach | Close:
@@ -234,12 +254,15 @@ class Reception:
         peer.record = record
         peer.link, link.peer = link, peer
         link.session_used = session is not None and (session.received or session.acknowledged) > 0
-        accepted = may_converse(record.pin)
+        # Under a revoked key nothing is said but that it is revoked (R-3.7.5).
+        accepted = may_converse(record.pin) and self._env.revocations.own is None
+        self._revocations.tell(link, is_contact=True)
         peer.away(Reason(Absence.OPENING))
         name = self._env.credentials.name
         if not accepted:
             return Attach(False, name)
-        return Attach(True, name, peer.note, session, ledger)
+        told = self._announcements.to(record)
+        return Attach(True, name, peer.note, session, ledger, told)
 
     async def _load(
         self, peer: Peer, event: PeerAuthenticated | None = None
@@ -290,8 +313,9 @@ class Reception:
 
     async def accept_waiting(self, link: Link) -> Accept:
         """Return the command for a peer that the person has accepted meanwhile."""
-        _, session, ledger = await self._load(link.require_peer())
-        return Accept(self._env.credentials.name, session, ledger)
+        record, session, ledger = await self._load(link.require_peer())
+        told = self._announcements.to(record)
+        return Accept(self._env.credentials.name, session, ledger, told)
 
     # --- LinkOwner: what happens on a link ----------------------------------------------------
 
@@ -299,7 +323,7 @@ class Reception:
         """The peer's HELLO arrived: a stranger's is a request."""
         peer = link.peer
         if peer is not None:
-            if not may_converse(peer.record.pin):
+            if not may_converse(peer.record.pin) or self._env.revocations.own is not None:
                 return
             if not event.accepted:
                 peer.away(Reason(Absence.WAITING))
@@ -308,9 +332,15 @@ class Reception:
                 await self._book.set_note(peer, "")
             if event.ledger is not None:
                 await self.ledgers.compare(peer, event.ledger)
+            await self._announcements.heard(peer, event.announcement)
             return
         identity = link.peer_identity
         if identity is None or self._strangers.get(identity) is not link or not event.accepted:
+            return
+        if self._env.revocations.own is not None:
+            return
+        succession = event.announcement.succession
+        if succession is not None and await self._announcements.takes_over(succession):
             return
         if self.requests.is_declined(identity):
             return  # it waits, like one about whom nobody has decided yet
@@ -390,11 +420,13 @@ class Reception:
             return
         peer.link = None
         now = self._env.clock.monotonic()
-        if closed.code in (ErrorCode.SUPERSEDED, ErrorCode.LIMIT_EXCEEDED, ErrorCode.INTERNAL):
+        if closed.code in NOT_SOON:
             peer.backoff.refused()
         else:
             peer.backoff.lost(now - link.opening.since, now)
-        peer.away(_reason(link, closed, self._env.clock.wall_ms()))
+        if refused_as_revoked(closed):
+            self._revocations.acknowledged(peer)
+        peer.away(reason_of(link, closed, self._env.clock.wall_ms()))
         peer.dial.notify()
 
     def let_wait(self, peer: Peer) -> None:
@@ -448,11 +480,3 @@ def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
         certificate_generation=event.certificate.generation,
         static=event.certificate.static,
     )
-
-
-def _reason(link: Link, closed: ConnectionClosed, now_ms: int) -> Reason:
-    if link.store_error is not None:
-        return Reason(Absence.STORE_FAILED, str(link.store_error))
-    if closed.code is ErrorCode.LIMIT_EXCEEDED and not closed.by_peer:
-        return Reason(Absence.TOO_MANY_RESETS)
-    return Reason(Absence.LOST, ending(closed, now_ms))

@@ -82,6 +82,7 @@ class RecordDesk:
         return to_file(record.signed)
 
     def _require_sendable(self, peer: Peer) -> None:
+        self._env.revocations.require_own_key()
         require_sendable(peer.record.pin, verified_only=self._env.config.verified_only)
 
     def _outgoing(self, peer: Peer, text: str, kind: MessageKind) -> MessageRecord:

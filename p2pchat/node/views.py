@@ -7,6 +7,7 @@ sent (protocol.md §9.3): programs get it whole, and whoever shows it to a perso
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust, VerifiedBy
@@ -35,11 +36,33 @@ class BackupView:
 
 @dataclass(frozen=True, slots=True)
 class IdentityView:
-    """Ourselves: name, peer id, and a contact link with the addresses of this moment."""
+    """Ourselves: name, peer id, and a contact link with the addresses of this moment.
+
+    Attributes:
+        revoked_at_ms: When we revoked this identity, or None.
+    """
 
     name: str
     peer_id: str
     link: str
+    revoked_at_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RevokedView:
+    """What was revoked.
+
+    Attributes:
+        peer_id: Of the identity.
+        ours: It is, or was, our own; otherwise that of ``contact``.
+        contact: The contact's name, or "".
+        untold: Of our own: contacts that do not know yet.
+    """
+
+    peer_id: str
+    ours: bool
+    contact: str
+    untold: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +113,8 @@ class ContactView:
         compare_asked: The contact asks to compare a phrase now.
         on_record: Whether both agreed to be on the record, or who has proposed it.
         verify_first: The settings hold messages back until the contact is verified.
+        revoked_at_ms: When we learnt that the pinned identity is revoked, or None.
+        announced: The identity that appeared instead was announced, signed with the pinned one.
     """
 
     contact: str
@@ -108,6 +133,8 @@ class ContactView:
     compare_asked: bool
     verify_first: bool
     on_record: OnRecord
+    revoked_at_ms: int | None = None
+    announced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +223,26 @@ class LedgersDiffered:
     ledger: LedgerView
 
 
+class KeyNewsKind(StrEnum):
+    """What has become known of a contact's key."""
+
+    REVOKED = "revoked"
+    """Its owner has revoked it; it is refused from now on."""
+    RECOVERED = "recovered"
+    """Its owner has brought it back on another computer."""
+    ANNOUNCED = "announced"
+    """Another key was announced in its place, signed with it as well; the person decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNews:
+    """Something to be told once about a contact's key; ``at_ms`` is wall clock."""
+
+    contact: str
+    kind: KeyNewsKind
+    at_ms: int
+
+
 @dataclass(frozen=True, slots=True)
 class AuditWarned:
     """The audit log shows something unusual: which pattern (a name of ``store.audit_watch``)."""
@@ -228,6 +275,7 @@ NodeEvent = (
     | ContactRequested
     | SessionRestarted
     | LedgersDiffered
+    | KeyNews
     | AuditWarned
     | ComparisonAsked
     | ComparisonEnded

@@ -93,6 +93,12 @@ class RetryParams(Params, frozen=True):
     contact: Handle | None = None
 
 
+class RevokeParams(Params, frozen=True):
+    """``key.revoke``; without a certificate, our own identity."""
+
+    certificate: Annotated[str, msgspec.Meta(min_length=1, max_length=LINK_MAX_CHARS)] | None = None
+
+
 class SendParams(ContactParams, frozen=True):
     """``message.send``; the node counts the bytes, this bounds the characters."""
 

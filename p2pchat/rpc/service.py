@@ -21,6 +21,7 @@ from p2pchat.node.views import (
     ContactChanged,
     ContactRequested,
     ContactView,
+    KeyNews,
     LedgersDiffered,
     LedgerView,
     MessageArrived,
@@ -76,6 +77,8 @@ class Service:
             "contact.address": (p.AddressParams, self._address),
             "contact.safety_number": (p.ContactParams, self._safety_number),
             "contact.verify": (p.VerifyParams, self._verify),
+            "key.revocation": (p.Params, self._revocation),
+            "key.revoke": (p.RevokeParams, self._revoke),
             "key.passphrase": (p.PassphraseParams, self._change_passphrase),
             "key.keychain": (p.KeychainParams, self._change_to_keychain),
             "contact.compare": (p.CompareParams, self._compare),
@@ -139,7 +142,22 @@ class Service:
 
     async def _identity(self, _: p.Params) -> object:
         view = self._node.identity()
-        return {"name": view.name, "peer_id": view.peer_id, "link": view.link}
+        shown: dict[str, Any] = {"name": view.name, "peer_id": view.peer_id, "link": view.link}
+        if view.revoked_at_ms is not None:
+            shown["revoked_at_ms"] = view.revoked_at_ms
+        return shown
+
+    async def _revocation(self, _: p.Params) -> object:
+        return {"certificate": self._node.revocation_certificate()}
+
+    async def _revoke(self, params: p.RevokeParams) -> object:
+        view = await self._node.revoke(params.certificate)
+        return {
+            "peer_id": view.peer_id,
+            "ours": view.ours,
+            "contact": view.contact,
+            "untold": view.untold,
+        }
 
     async def _key_status(self, _: p.Params) -> object:
         return [asdict(view) for view in await self._node.key_status()]
@@ -342,6 +360,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             return "session.restarted", {"contact": contact, "cause": cause}
         case LedgersDiffered(view):
             return "ledger.differed", _ledger(view)
+        case KeyNews(contact, kind, at_ms):
+            return "contact.key", {"contact": contact, "news": kind.value, "at_ms": at_ms}
         case AuditWarned(pattern, count, at_ms):
             return "audit.warning", {"pattern": pattern, "count": count, "at_ms": at_ms}
         case ComparisonAsked(contact):
@@ -382,6 +402,9 @@ def _contact(view: ContactView) -> dict[str, Any]:
         "offline_reason": view.offline_reason,
         "offered_peer_id": view.offered_peer_id,
         "verified_at_ms": view.verified_at_ms,
+        "revoked": view.revoked_at_ms is not None,
+        "revoked_at_ms": view.revoked_at_ms,
+        "announced": view.announced,
         "verified_by": None if view.verified_by is None else view.verified_by.value,
         "compare_asked": view.compare_asked,
         "verify_first": view.verify_first,

@@ -7,6 +7,8 @@ and calls only what the table allows.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from p2pchat.constants import KEM_INTERVAL_S
 from p2pchat.crypto.secret import Rng
 from p2pchat.errors import ErrorCode, LocalProtocolError, ProtocolError
@@ -25,7 +27,6 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.frames import Kind
 from p2pchat.session.greeting import Greeting, encode_greeting
-from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.messages import Message, decode_message, encode_message
 from p2pchat.session.outgoing import INDEX_LEN, Outgoing
 
@@ -68,7 +69,14 @@ class Conversation:
 
     def attach(self, command: Attach) -> None:
         """Send our first HELLO; a session goes with it only if the peer is accepted."""
-        self._greet(command.accepted, command.name, command.note, command.session, command.ledger)
+        greeting = Greeting(
+            command.accepted,
+            command.name,
+            command.note,
+            ledger=command.ledger,
+            announcement=command.announcement,
+        )
+        self._greet(greeting, command.session)
 
     def accept(self, command: Accept) -> None:
         """Send a second HELLO, now accepting.
@@ -78,27 +86,35 @@ class Conversation:
         """
         if self._accepted:
             raise LocalProtocolError("the peer is accepted already")
-        self._greet(True, command.name, "", command.session, command.ledger)
+        greeting = Greeting(
+            True, command.name, ledger=command.ledger, announcement=command.announcement
+        )
+        self._greet(greeting, command.session)
 
     def on_hello(self, greeting: Greeting) -> PeerGreeted:
-        """Take the peer's HELLO; a second one may only turn refusal into acceptance (R-8.3.4)."""
+        """Take the peer's HELLO; a second one may only turn refusal into acceptance (R-8.3.4).
+
+        Raises:
+            ProtocolError: It changes nothing, or announces another identity than its own (R-3.7.9).
+        """
         if self._greeted is not None and (self._greeted.accepted or not greeting.accepted):
             raise ProtocolError("a second HELLO that changes nothing came")
+        succession = greeting.announcement.succession
+        if succession is not None and succession.new != self._peer.certificate.identity:
+            raise ProtocolError("the succession is to another identity")
         self._greeted = greeting
         return PeerGreeted(
-            greeting.accepted, greeting.name or None, greeting.note or None, greeting.ledger
+            greeting.accepted,
+            greeting.name or None,
+            greeting.note or None,
+            greeting.ledger,
+            greeting.announcement,
         )
 
-    def _greet(
-        self,
-        accepted: bool,
-        name: str,
-        note: str,
-        session: SessionState | None,
-        ledger: LedgerSummary | None,
-    ) -> None:
+    def _greet(self, greeting: Greeting, session: SessionState | None) -> None:
+        accepted = greeting.accepted
         summary = None if session is None or not accepted else delivery.summarise(session)
-        hello = encode_greeting(Greeting(accepted, name, note, summary, ledger))
+        hello = encode_greeting(replace(greeting, session=summary))
         self._session = session if accepted else None
         self._accepted = accepted
         self._outgoing.control(Kind.HELLO, hello)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import Certificate
 from p2pchat.session.delivery import Envelope, SessionState
+from p2pchat.session.greeting import NOTHING_ANNOUNCED, Announcement
 from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.messages import Message
 from p2pchat.session.negotiation import Suite
@@ -64,6 +65,7 @@ class PeerGreeted:
     name: str | None
     note: str | None = field(repr=False)
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +202,7 @@ class Attach:
         note: With our first request; at most ``NOTE_MAX_CHARS``.
         session: The stored session with its unacknowledged envelopes, if there is one.
         ledger: Our account of the conversation (§8.6); only sent if ``accepted``.
+        announcement: Only sent if ``accepted``.
     """
 
     accepted: bool
@@ -207,6 +210,7 @@ class Attach:
     note: str = field(default="", repr=False)
     session: SessionState | None = None
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +220,7 @@ class Accept:
     name: str
     session: SessionState | None = None
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ session. A stranger and a blocked peer get the same empty one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -18,13 +18,17 @@ from p2pchat.constants import (
     NOTE_MAX_CHARS,
     SESSION_ID_LEN,
 )
-from p2pchat.errors import LocalProtocolError, ProtocolError
+from p2pchat.errors import KeyStatementError, LocalProtocolError, ProtocolError
+from p2pchat.identity.succession import SUCCESSION_LEN, Succession, parse_succession
 from p2pchat.sanitize import clean_line
-from p2pchat.session.codec import convert, decode_map, encode_map
+from p2pchat.session.codec import TimeMs, convert, decode_map, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.ledger import Head, LedgerSummary
 
 _Index = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
+
+
+_Succession = Annotated[bytes, msgspec.Meta(min_length=SUCCESSION_LEN, max_length=SUCCESSION_LEN)]
 
 
 class _Summary(msgspec.Struct, frozen=True):
@@ -47,6 +51,24 @@ class _Hello(msgspec.Struct, frozen=True):
     note: Annotated[str, msgspec.Meta(max_length=NOTE_MAX_CHARS)] = ""
     session: _Summary | None = None
     ledger: _Ledger | None = None
+    recovered: TimeMs | None = None
+    succession: _Succession | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What the sender's identity has gone through and its contacts should know (§3.7).
+
+    Attributes:
+        recovered_at_ms: When it was brought back from its recovery kit, on another computer.
+        succession: That it takes another identity's place; verified.
+    """
+
+    recovered_at_ms: int | None = None
+    succession: Succession | None = None
+
+
+NOTHING_ANNOUNCED: Final = Announcement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +80,7 @@ class Greeting:
     note: str = field(default="", repr=False)
     session: SessionSummary | None = None
     ledger: LedgerSummary | None = None
+    announcement: Announcement = NOTHING_ANNOUNCED
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
@@ -92,6 +115,10 @@ def encode_greeting(greeting: Greeting) -> bytes:
             "received": ledger.received.count,
             "received_digest": ledger.received.digest,
         }
+    if greeting.announcement.recovered_at_ms is not None:
+        fields["recovered"] = greeting.announcement.recovered_at_ms
+    if greeting.announcement.succession is not None:
+        fields["succession"] = greeting.announcement.succession.encoded
     return encode_map(fields)
 
 
@@ -99,7 +126,7 @@ def decode_greeting(body: bytes) -> Greeting:
     """Read a HELLO; name and note come out as one harmless line each (R-8.3.3).
 
     Raises:
-        ProtocolError: Malformed or out of bounds.
+        ProtocolError: Malformed or out of bounds, or a succession that does not verify (R-3.7.9).
     """
     hello = convert(decode_map(body, max_bytes=GREETING_MAX_BYTES), _Hello)
     if len(hello.name.encode()) > NAME_MAX_BYTES:
@@ -121,7 +148,17 @@ def decode_greeting(body: bytes) -> Greeting:
         clean_line(hello.note, NOTE_MAX_CHARS),
         session,
         ledger,
+        _announcement(hello) if hello.accepted else NOTHING_ANNOUNCED,
     )
+
+
+def _announcement(hello: _Hello) -> Announcement:
+    if hello.succession is None:
+        return Announcement(hello.recovered)
+    try:
+        return Announcement(hello.recovered, parse_succession(hello.succession))
+    except KeyStatementError as error:
+        raise ProtocolError(str(error)) from error
 
 
 def _length(text: str) -> int:

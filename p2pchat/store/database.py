@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import TypeVar
 
 import apsw
@@ -155,15 +156,20 @@ def create_store(
 
 
 def write_identity(
-    connection: apsw.Connection, identity: IdentityRecord, events: Sequence[AuditEvent] = ()
+    connection: apsw.Connection,
+    identity: IdentityRecord,
+    events: Sequence[AuditEvent] = (),
+    settings: Mapping[str, str] = MappingProxyType({}),
 ) -> None:
-    """Bring an empty database to the newest version, and give it its identity and first records."""
+    """Bring an empty database to the newest version; give it identity, first records, settings."""
     migrate(connection)
     connection.execute("BEGIN IMMEDIATE")
     transaction = SqlTransaction(connection, SearchIndex(connection))
     transaction.put_identity(identity)
     for event in events:
         transaction.audit(event)
+    for key, value in settings.items():
+        transaction.put_setting(key, value)
     connection.execute("COMMIT")
 
 

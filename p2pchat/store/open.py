@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import apsw
 
@@ -25,7 +26,7 @@ from p2pchat.errors import (
     UsageError,
 )
 from p2pchat.identity.certificate import issue
-from p2pchat.identity.keys import generate_identity, key_id
+from p2pchat.identity.keys import generate_identity, identity_from_seed, key_id
 from p2pchat.sanitize import clean_line
 from p2pchat.store import keyfile
 from p2pchat.store.attempts import Attempts
@@ -44,6 +45,7 @@ from p2pchat.store.unlocking import (
 )
 
 __all__ = [
+    "RECOVERED_AT_KEY",
     "KeychainUnlock",
     "OpenProfile",
     "PassphraseUnlock",
@@ -54,6 +56,9 @@ __all__ = [
     "open_profile",
     "profile_exists",
 ]
+
+RECOVERED_AT_KEY: Final = "identity.recovered_at_ms"
+"""Setting of a profile whose identity came from a recovery kit: when, wall clock."""
 
 
 @dataclass(slots=True)
@@ -95,6 +100,7 @@ def create_profile(
     rng: Rng,
     now_ms: int,
     memory_kib: int = pwhash.DEFAULT_MEMORY_KIB,
+    recovered: Secret | None = None,
 ) -> OpenProfile:
     """Make an identity and the profile that holds it, and leave it unlocked.
 
@@ -105,6 +111,8 @@ def create_profile(
         rng: For all keys, salts and nonces.
         now_ms: Wall clock; the static key's certificate begins here.
         memory_kib: Argon2id memory.
+        recovered: The 32-byte seed of an identity to bring back; a new one is made without. Its
+            static key is new in any case, of a later generation than every one before.
 
     Raises:
         UsageError: The name or the passphrase cannot be used.
@@ -117,21 +125,25 @@ def create_profile(
     _require_name(name)
 
     def fill(connection: apsw.Connection) -> None:
-        signing = generate_identity(rng=rng)
+        if recovered is None:
+            signing, generation, settings = generate_identity(rng=rng), 0, {}
+            kind = AuditKind.IDENTITY_MADE
+        else:
+            signing = identity_from_seed(recovered)
+            generation = now_ms // 1000  # seconds: later than any that was counted up (R-3.3.6)
+            settings = {RECOVERED_AT_KEY: str(now_ms)}
+            kind = AuditKind.RECOVERED
         static = x25519.generate(rng=rng)
-        certificate = issue(signing.seed, static.public, generation=0, now_ms=now_ms)
+        certificate = issue(signing.seed, static.public, generation=generation, now_ms=now_ms)
         made = (
-            AuditEvent(AuditKind.IDENTITY_MADE, now_ms, signing.public, key_id(signing.public)),
+            AuditEvent(kind, now_ms, signing.public, key_id(signing.public)),
             AuditEvent(
                 AuditKind.KEY_MADE, now_ms, signing.public, key_id(static.public),
                 {"purpose": "static key", "generation": certificate.generation},
             ),
         )  # fmt: skip
-        write_identity(
-            connection,
-            IdentityRecord(name, signing.seed, static.private, certificate.encoded),
-            made,
-        )
+        record = IdentityRecord(name, signing.seed, static.private, certificate.encoded)
+        write_identity(connection, record, made, settings)
 
     return make_profile(path, fill, unlock=unlock, rng=rng, memory_kib=memory_kib)
 

@@ -157,6 +157,40 @@ class SessionRecord:
     envelopes: tuple[EnvelopeRecord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class RevocationRecord:
+    """A revocation certificate that this profile keeps.
+
+    Attributes:
+        identity: 32-byte identity that it ends.
+        statement: As signed, verified (``identity.revocation``).
+        revoked_at_ms: When it took effect here, wall clock; None while it is kept for that day.
+        ours: The identity is, or was, this profile's own.
+    """
+
+    identity: bytes
+    statement: bytes
+    revoked_at_ms: int | None
+    ours: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SuccessionRecord:
+    """The announcement that one identity takes the place of another; ours, or a contact's.
+
+    Attributes:
+        old: 32-byte identity that hands over.
+        new: 32-byte identity that takes over.
+        statement: As signed by both, verified (``identity.succession``).
+        seen_at_ms: When it was made or first seen here, wall clock.
+    """
+
+    old: bytes
+    new: bytes
+    statement: bytes
+    seen_at_ms: int
+
+
 class AuditKind(StrEnum):
     """What an audit record tells; values are stored and exported, so none ever changes."""
 
@@ -168,6 +202,8 @@ class AuditKind(StrEnum):
     KEY_REVOKED = "key_revoked"
     KEY_ERASED = "key_erased"
     RECOVERED = "recovered"
+    """An identity was brought back from its recovery kit: ours, or a contact's that says so."""
+    RECOVERY_KIT_MADE = "recovery_kit_made"
     UNLOCK_FAILED = "unlock_failed"
     UNLOCK_CHANGED = "unlock_changed"
     LOCKED = "locked"
@@ -389,6 +425,18 @@ class Transaction(Protocol):
 
     def forget_ledger(self, contact_id: int) -> None:
         """Begin a new account: the contact has another identity."""
+
+    def revocations(self) -> list[RevocationRecord]:
+        """Return all revocation certificates; a profile's own is there from its first day."""
+
+    def put_revocation(self, revocation: RevocationRecord) -> None:
+        """Write or replace the certificate for its identity; once in effect it stays so."""
+
+    def succession_to(self, new: bytes) -> SuccessionRecord | None:
+        """Return the announcement of an identity that has taken another's place."""
+
+    def put_succession(self, succession: SuccessionRecord) -> None:
+        """Keep an announcement; a contact on offer of its ``new`` then shows as announced."""
 
     def statement_key(self) -> tuple[Secret, bytes] | None:
         """Return the statement key's 32-byte seed and its certificate, once made."""

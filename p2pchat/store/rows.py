@@ -29,7 +29,9 @@ CONTACT_QUERY: Final = (
     " added_at_ms, verified_at_ms, post_quantum, static, handshake_time_ms, verified_by,"
     " secret_tries,"
     " (SELECT count(*) FROM message WHERE message.contact_id = contact.contact_id"
-    " AND direction = 'in' AND state = 'delivered')"
+    " AND direction = 'in' AND state = 'delivered'),"
+    " (SELECT revoked_at_ms FROM revocation WHERE revocation.identity = contact.identity),"
+    " EXISTS (SELECT 1 FROM succession WHERE old = contact.identity AND new = contact.offered)"
     " FROM contact"
 )
 """All contacts; conditions and order are to be appended."""
@@ -40,7 +42,7 @@ def contact_from(row: Row) -> ContactRecord:
     return ContactRecord(
         contact_id=row[0],
         name=row[1],
-        pin=Pin(row[2], Trust(row[3]), row[4]),
+        pin=Pin(row[2], Trust(row[3]), row[4], row[16], bool(row[17])),
         addresses=tuple(json.loads(row[5])),
         note=row[6],
         certificate_generation=row[7],

@@ -13,6 +13,8 @@ Notes on the layout:
   reads no overflow page.
 - ``audit_record`` has no column that its record does not have too: what is not under the hash
   could be changed unnoticed.
+- ``revocation`` and ``succession`` are about identities, not contacts: they outlive a contact
+  that is removed.
 - ``message_index`` holds no text. ``search_state.indexed_to`` says how far it reaches.
 """
 
@@ -25,7 +27,7 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
-from p2pchat.store import audit, freshness, ledger
+from p2pchat.store import audit, freshness, ledger, statements
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -152,6 +154,7 @@ _VERSION_2: Final[tuple[str, ...]] = (
     _PREVIOUS_STATIC_KEY,
     _VERIFICATION,
     _STATEMENTS,
+    statements.TABLES,
 )
 
 
@@ -167,6 +170,7 @@ def _to_version_2(connection: apsw.Connection) -> None:
     freshness.begin(execute)
     for (seed,) in execute("SELECT signing_seed FROM identity", ()):
         audit.begin(execute, Secret(seed))
+        statements.seal_own_revocation(execute, Secret(seed))
 
 
 MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (_to_version_1, _to_version_2)

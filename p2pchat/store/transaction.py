@@ -19,7 +19,7 @@ from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.session.ledger import Head, LedgerSummary
-from p2pchat.store import audit, freshness, ledger
+from p2pchat.store import audit, freshness, ledger, statements
 from p2pchat.store.audit_types import AuditLog, AuditRecord
 from p2pchat.store.ports import (
     AuditEvent,
@@ -30,7 +30,9 @@ from p2pchat.store.ports import (
     LedgerFinding,
     MessageRecord,
     PreviousStaticKey,
+    RevocationRecord,
     SessionRecord,
+    SuccessionRecord,
 )
 from p2pchat.store.rows import CONTACT_QUERY, MESSAGE_QUERY, Row, contact_from, message_from
 from p2pchat.store.search import SearchIndex
@@ -89,6 +91,8 @@ class SqlTransaction:
             audit.begin(self._execute, identity.signing_seed)
         elif before.signing_seed != identity.signing_seed:
             audit.certify(self._execute, identity.signing_seed)
+            self._execute("DELETE FROM statement_key")  # certified by the identity before
+        statements.seal_own_revocation(self._execute, identity.signing_seed)
         self.replaced_keys = True
         self._execute(
             "INSERT INTO identity (id, name, signing_seed, static_private, certificate)"
@@ -109,6 +113,22 @@ class SqlTransaction:
                 "INSERT INTO previous_static_key VALUES (1, ?, ?, ?)",
                 (previous.private.reveal(), previous.certificate, previous.until_ms),
             )
+
+    def revocations(self) -> list[RevocationRecord]:
+        """See ``ports.Transaction``."""
+        return statements.revocations(self._execute)
+
+    def put_revocation(self, revocation: RevocationRecord) -> None:
+        """See ``ports.Transaction``."""
+        statements.put_revocation(self._execute, revocation)
+
+    def succession_to(self, new: bytes) -> SuccessionRecord | None:
+        """See ``ports.Transaction``."""
+        return statements.succession_to(self._execute, new)
+
+    def put_succession(self, succession: SuccessionRecord) -> None:
+        """See ``ports.Transaction``."""
+        statements.put_succession(self._execute, succession)
 
     def statement_key(self) -> tuple[Secret, bytes] | None:
         """See ``ports.Transaction``."""

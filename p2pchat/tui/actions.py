@@ -317,6 +317,16 @@ class Announced:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyTold:
+    """``contact.key``: what has become known of a contact's key, said once in the conversation."""
+
+    handle: str
+    news: str
+    at_ms: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditWarned:
     """``audit.warning``: the log of key and trust events shows something unusual."""
 
@@ -406,6 +416,7 @@ Action = (
     | RequestArrived
     | SessionRenewed
     | Announced
+    | KeyTold
     | AuditWarned
     | LockChanged
     | FailuresTold

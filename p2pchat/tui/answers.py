@@ -7,6 +7,7 @@ know: after most news the contact list is asked for again, instead of being gues
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC
 from types import MappingProxyType
 from typing import assert_never
 
@@ -37,7 +38,7 @@ from p2pchat.tui.state import (
     Tone,
     VerifyPanel,
 )
-from p2pchat.tui.words import failures
+from p2pchat.tui.words import KEY_NEWS, failures, short_date
 
 Answer = (
     a.IdentityShown
@@ -64,6 +65,7 @@ News = (
     | a.RequestArrived
     | a.SessionRenewed
     | a.Announced
+    | a.KeyTold
     | a.AuditWarned
     | a.LockChanged
     | a.FailuresTold
@@ -229,6 +231,13 @@ def notified(state: AppState, action: News) -> Step:
             return with_notice(state, handle, text, now_ms), ()
         case a.Announced(handle, text, now_ms):
             return with_notice(state, handle, text, now_ms), ()
+        case a.KeyTold(handle, news, at_ms, now_ms):
+            contact = state.contact(handle)
+            if contact is None or news not in KEY_NEWS:
+                return state, ()
+            text = KEY_NEWS[news].format(name=contact.name, date=short_date(at_ms, UTC))
+            state = with_notice(state, handle, text, now_ms, Tone.WARNING)
+            return state, (list_contacts(),)
         case a.AuditWarned(text):
             return _warned(state, text), ()
         case a.PhraseAsked(handle, now_ms):

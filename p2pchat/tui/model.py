@@ -74,6 +74,7 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.RequestArrived()
             | a.SessionRenewed()
             | a.Announced()
+            | a.KeyTold()
             | a.AuditWarned()
             | a.LockChanged()
             | a.FailuresTold()

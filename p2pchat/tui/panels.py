@@ -33,6 +33,7 @@ from p2pchat.tui.words import (
     DELIVERY,
     OFFLINE,
     ONLINE,
+    REVOKED,
     TRUST,
     presence,
     short_date,
@@ -90,7 +91,7 @@ def link_lines(link: str, cells: int) -> list[Line]:
 def _help(cells: int) -> list[Line]:
     commands = [(f"/{each.name} {each.arguments}", each.does) for each in COMMANDS]
     signs = [(mark[1], meaning) for mark, meaning in DELIVERY.values()]
-    trust = [(f"{glyph} {word}", meaning) for _, glyph, word, meaning in TRUST.values()]
+    trust = [(f"{glyph} {word}", meaning) for _, glyph, word, meaning in (*TRUST.values(), REVOKED)]
     presence = [(f"{ONLINE} {OFFLINE}", "online, offline"), ("•", "unread messages")]
     room = cells // 2 if cells >= _TWO_COLUMNS else cells
     slash = paragraph(
@@ -289,8 +290,9 @@ def _who(state: AppState, panel: WhoPanel, cells: int) -> list[Line]:
     contact = state.contact(panel.handle)
     if contact is None:
         return [EMPTY, line(("class:dim", " This contact is gone."))]
-    style, words = trust_words(contact.trust)
-    words += verified_words(contact, panel.now_ms) or f": {TRUST[contact.trust][-1]}"
+    style, words = trust_words(contact)
+    meaning = REVOKED[-1] if contact.is_revoked else TRUST[contact.trust][-1]
+    words += verified_words(contact, panel.now_ms) or f": {meaning}"
     return [
         EMPTY,
         *paragraph(contact.name, cells - 1, "class:heading", " "),

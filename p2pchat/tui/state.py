@@ -60,11 +60,18 @@ class Contact:
     verified_by: str = ""
     verify_first: bool = False
     record: str = "off"
+    revoked_at_ms: int | None = None
+    announced: bool = False
+
+    @property
+    def is_revoked(self) -> bool:
+        """Its owner has revoked the pinned key."""
+        return self.revoked_at_ms is not None
 
     @property
     def may_receive(self) -> bool:
         """Messages may be composed to this contact."""
-        return self.trust in (Trust.UNVERIFIED, Trust.VERIFIED)
+        return self.trust in (Trust.UNVERIFIED, Trust.VERIFIED) and not self.is_revoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +145,7 @@ class Identity:
     name: str
     peer_id: str
     link: str
+    revoked_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

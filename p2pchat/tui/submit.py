@@ -91,6 +91,8 @@ def compare(state: AppState, panel: VerifyPanel, pasted: str) -> Step:
 
 def why_not(contact: Contact) -> str:
     """Say why nothing may be sent to this contact; "" if it may."""
+    if contact.is_revoked and contact.trust is not Trust.CHANGED:
+        return f"Not sent: {contact.name} has revoked this key. /add takes a new link."
     match contact.trust:
         case Trust.UNVERIFIED | Trust.VERIFIED:
             if contact.verify_first:
@@ -206,6 +208,8 @@ def _objection(contact: Contact, command: str) -> str:
         return f"{contact.name} is no request; /block or /remove."
     if command == "keep" and contact.trust is not Trust.CHANGED:
         return f"{contact.name}'s key has not changed; there is nothing to keep."
+    if command == "accept" and contact.is_revoked and contact.trust is not Trust.CHANGED:
+        return f"{contact.name} has revoked this key, for good. /add takes a new link."
     if command == "accept" and contact.may_receive:
         return f"{contact.name} is accepted already."
     if command == "block" and contact.trust is Trust.BLOCKED:

@@ -23,13 +23,24 @@ from p2pchat.tui.state import (
     VerifyPanel,
 )
 from p2pchat.tui.text import EMPTY, Line, fit, line, line_width, paragraph, rule, spread
-from p2pchat.tui.words import OFFLINE, ONLINE, TRUST, presence, trust_words, verified_words
+from p2pchat.tui.words import (
+    OFFLINE,
+    ONLINE,
+    presence,
+    trust_sign,
+    trust_words,
+    verified_words,
+)
 
 SIDEBAR_MIN_COLUMNS: Final = 60
 """Narrower screens give all their room to the chat."""
 _WIDE_COLUMNS: Final = 100
 _KEYED_CONTACTS: Final = 10
 """Alt+1 to Alt+0."""
+_OWN_REVOKED: Final = (
+    "⊘ You have revoked your key: nothing is sent with it. Your contacts are told as they are met; "
+    "leave p2pchat running. A new identity: p2pchat --profile NAME init"
+)
 
 
 def names(state: AppState) -> Names:
@@ -68,7 +79,7 @@ def sidebar(state: AppState, cells: int, height: int) -> list[Line]:
 
 def _contact_row(contact: Contact, index: int, cells: int, *, active: bool) -> Line:
     key = str((index + 1) % 10) if index < _KEYED_CONTACTS else " "
-    style, glyph, _, _ = TRUST[contact.trust]
+    style, glyph, _ = trust_sign(contact)
     dot = ONLINE if contact.online else OFFLINE
     unread = f" ({contact.unread})" if contact.unread else ""
     # " 1 ● • Carol (3)  ~": what stands around the name is kept, the name gives way.
@@ -93,7 +104,7 @@ def title(state: AppState, cells: int, now_ms: int) -> list[Line]:
     contact = state.active_contact
     if contact is None:
         return [fit(line(("class:heading", " p2pchat")), cells), EMPTY, rule(cells)]
-    style, words = trust_words(contact.trust)
+    style, words = trust_words(contact)
     full = words + verified_words(contact, now_ms)
     fits = width(contact.name) + width(full) + 3 <= cells
     trust = line((style, full if fits else words), ("", " "))
@@ -129,11 +140,15 @@ def banner(state: AppState, cells: int) -> list[Line]:
     lines: list[Line] = []
     if state.lost:
         lines += paragraph(state.lost, cells - 1, "class:error", " ")
+    if state.identity is not None and state.identity.revoked_at_ms is not None:
+        lines += paragraph(_OWN_REVOKED, cells - 1, "class:warning", " ")
     if state.warning:
         lines += paragraph(state.warning, cells - 1, "class:warning", " ")
     contact = state.active_contact
     if contact is None or state.panel is not None:
         return lines
+    if contact.is_revoked and contact.trust is not Trust.CHANGED:
+        return lines + _revoked(contact, cells)
     match contact.trust:
         case Trust.CHANGED:
             lines += _changed(contact, chats.queued(state.conversation(state.active)), cells)
@@ -155,24 +170,58 @@ def banner(state: AppState, cells: int) -> list[Line]:
     return lines
 
 
+def _appeared(who: str) -> str:
+    return (
+        f"Another key answered at {who}'s address. Either {who} has a new device or profile, or "
+        f"somebody stands between you. Ask {who} by phone or in person. Nothing is sent until "
+        "you decide:"
+    )
+
+
+def _announced(who: str) -> str:
+    return (
+        f"{who} has announced a new key, signed with the old one as well: {who} has made a new "
+        f"identity, or whoever has stolen the old key did. Ask {who} by phone or in person. "
+        "Nothing is sent until you decide:"
+    )
+
+
+def _revoked(contact: Contact, cells: int) -> list[Line]:
+    who = contact.name
+    what = (
+        f"{who} has said that this key is to be used no more: a device may be lost, or the key "
+        f"copied. It is refused for good, whoever comes with it. Ask {who} over another channel "
+        "for a new link, and /add it."
+    )
+    return [
+        rule(cells, f"⊘ {who} HAS REVOKED THIS KEY", "class:warning", "class:changed"),
+        *paragraph(what, cells - 1, "class:warning", " "),
+        *_choices(cells, ("/remove", "delete this contact and the history")),
+    ]
+
+
 def _changed(contact: Contact, queued: int, cells: int) -> list[Line]:
     who = contact.name
     accepting = "take the new key, then /verify"
     if queued:
         waiting = "1 queued message goes" if queued == 1 else f"{queued} queued messages go"
         accepting = f"take the new key, then /verify; {waiting} to it"
-    what = (
-        f"Another key answered at {who}'s address. Either {who} has a new device or profile, or "
-        f"somebody stands between you. Ask {who} by phone or in person. Nothing is sent until "
-        "you decide:"
+    what = _announced(who) if contact.announced else _appeared(who)
+    title = (
+        f"⚠ {who} HAS ANNOUNCED A NEW KEY"
+        if contact.announced
+        else (f"⚠ THE KEY OF {who} HAS CHANGED")
     )
+    keeping = ("/keep", "keep the old key, refuse the new one")
+    if contact.is_revoked:
+        keeping = ("/remove", "the old key is revoked: give the contact up")
     return [
-        rule(cells, f"⚠ THE KEY OF {who} HAS CHANGED", "class:warning", "class:changed"),
+        rule(cells, title, "class:warning", "class:changed"),
         *paragraph(what, cells - 1, "class:warning", " "),
         *_choices(
             cells,
             ("/accept", accepting),
-            ("/keep", "keep the old key, refuse the new one"),
+            keeping,
             ("/verify", "show the safety number of the old key"),
             ("/block", f"have nothing more to do with {who}"),
         ),

@@ -40,6 +40,8 @@ class _Contact(msgspec.Struct):
     verified_by: str | None = None
     verify_first: bool = False
     record: str = "off"
+    revoked_at_ms: int | None = None
+    announced: bool = False
 
 
 class _Message(msgspec.Struct):
@@ -56,6 +58,7 @@ class _Identity(msgspec.Struct):
     name: str
     peer_id: str
     link: str
+    revoked_at_ms: int | None = None
 
 
 class _Warning(msgspec.Struct):
@@ -108,6 +111,12 @@ class _Request(msgspec.Struct):
     name: str
 
 
+class _KeyNews(msgspec.Struct):
+    contact: str
+    news: str
+    at_ms: int
+
+
 class _Failures(msgspec.Struct):
     count: int
     last_at_ms: int
@@ -148,7 +157,8 @@ def _answered(call: Call, result: object) -> Action:
             me = msgspec.convert(result, _Identity)
             # The link is ours and strictly formed, but so is everything else drawn as one line.
             link, peer_id = clean_line(me.link, len(me.link)), _line(me.peer_id, _ID_MAX_CHARS)
-            return a.IdentityShown(Identity(_line(me.name, NAME_MAX_BYTES), peer_id, link))
+            name = _line(me.name, NAME_MAX_BYTES)
+            return a.IdentityShown(Identity(name, peer_id, link, me.revoked_at_ms))
         case "node.status":
             listen = msgspec.convert(result, _Status).listen
             return a.StatusShown(tuple(_line(each, REASON_MAX_CHARS) for each in listen))
@@ -228,6 +238,9 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "ledger.differed":
             differed = msgspec.convert(params, _Differed)
             return a.Announced(differed.contact, _ledger_words(differed), now_ms)
+        case "contact.key":
+            news = msgspec.convert(params, _KeyNews)
+            return a.KeyTold(news.contact, news.news, news.at_ms, now_ms)
         case "audit.warning":
             warned = msgspec.convert(params, _Warning)
             return a.AuditWarned(warning(warned.pattern, warned.count))
@@ -259,6 +272,8 @@ def _contact(wire: _Contact) -> Contact:
         verified_by=wire.verified_by or "",
         verify_first=wire.verify_first,
         record=wire.record,
+        revoked_at_ms=wire.revoked_at_ms,
+        announced=wire.announced,
     )
 
 

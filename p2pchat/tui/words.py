@@ -60,9 +60,27 @@ def warning(pattern: str, count: int) -> str:
     return known.format(count=count)
 
 
-def trust_words(trust: Trust) -> Fragment:
+REVOKED: Final = ("class:changed", "⊘", "KEY REVOKED", "by its owner: refused for good")
+"""In the place of the trust in a key that its owner has revoked; as in ``TRUST``."""
+KEY_NEWS: Final[dict[str, str]] = {
+    "revoked": "{name} has revoked this key. Nothing is sent to it or taken from it any more.",
+    "announced": "{name} has announced a new key, signed with the old one as well.",
+    "recovered": "{name} has moved to another computer with their recovery kit, on {date}. The key "
+    "is the same. If {name} knows nothing of it, the kit is in other hands: ask.",
+}
+"""By the ``news`` of ``contact.key``: the line that the conversation gets, once."""
+
+
+def trust_sign(contact: Contact) -> tuple[str, str, str]:
+    """Return style, glyph and word; a revoked key is told before anything else but a new one."""
+    if contact.is_revoked and contact.trust is not Trust.CHANGED:
+        return REVOKED[:3]
+    return TRUST[contact.trust][:3]
+
+
+def trust_words(contact: Contact) -> Fragment:
     """Return glyph and word in their style."""
-    style, glyph, word, _ = TRUST[trust]
+    style, glyph, word = trust_sign(contact)
     return style, f"{glyph} {word}"
 
 

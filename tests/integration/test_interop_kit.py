@@ -29,6 +29,7 @@ from p2pchat.node.views import ContactRequested, MessageArrived
 from p2pchat.session.authentication import Authentication
 from p2pchat.session.events import Answer, AskAgain, FirstMessageRead, PeerAuthenticated
 from p2pchat.session.frames import decode_inner, encode_inner, encode_refusal
+from p2pchat.session.greeting import Announcement
 from p2pchat.session.messages import Text
 from p2pchat.session.opening import Opening
 from p2pchat.session.outgoing import Outgoing
@@ -358,6 +359,11 @@ def clear_refusals(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
     return ScriptedPeer
 
 
+def any_succession(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
+    patch.setattr("p2pchat.session.greeting._announcement", lambda _: Announcement())
+    return ScriptedPeer
+
+
 def wordless(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
     patch.setattr(Outgoing, "goodbye", lambda _, code: ignore(code))
     return ScriptedPeer
@@ -378,6 +384,7 @@ BROKEN: dict[str, tuple[Break, set[str]]] = {
     "forgets that it spoke hybrid": (no_pin, {"R-4.3.6"}),
     "answers a replay": (answers_replays, {"R-5.6.1"}),
     "forgets message ids": (repeats_itself, {"R-8.5.4"}),
+    "takes any succession": (any_succession, {"R-3.7.9"}),
     "takes an old certificate": (any_generation, {"R-3.3.5"}),
     "ignores every unknown kind": (
         setting("p2pchat.session.connection.OPTIONAL_KINDS_FROM", 0),

@@ -118,6 +118,7 @@ async def test_contacts_from_strangers_to_verified(pair: Pair) -> None:
         *("contact", "name", "peer_id", "trust", "online", "pq"),
         *("unread", "note", "addresses", "offline_reason", "offered_peer_id", "verified_at_ms"),
         *("verified_by", "compare_asked", "verify_first", "record"),
+        *("revoked", "revoked_at_ms", "announced"),
     }
     assert contact["trust"] == "request"
     assert await code_of(pair.bob, "message.send", contact="alice", text="hello") == -32004

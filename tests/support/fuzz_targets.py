@@ -15,6 +15,7 @@ from p2pchat.errors import (
     DecryptionError,
     IdentityError,
     InvalidKeyError,
+    KeyStatementError,
     LinkError,
     ProtocolError,
     UsageError,
@@ -22,6 +23,13 @@ from p2pchat.errors import (
 from p2pchat.identity.certificate import parse_and_verify
 from p2pchat.identity.keys import parse_peer_id, peer_id
 from p2pchat.identity.link import ContactLink, encode_link, parse_address, parse_link
+from p2pchat.identity.revocation import (
+    encode_revocation_text,
+    parse_revocation,
+    parse_revocation_text,
+    revoke,
+)
+from p2pchat.identity.succession import parse_succession, succeed
 from p2pchat.interop.noise_vectors import check_data
 from p2pchat.noise.handshake import HandshakeState
 from p2pchat.ratchet.double_ratchet import decrypt, encrypt
@@ -38,7 +46,7 @@ from p2pchat.session.frames import (
     pad_payload,
     unpad_payload,
 )
-from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
+from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
 from p2pchat.session.messages import Text, decode_message, encode_message
 from p2pchat.session.negotiation import (
     HYBRID_OFFER,
@@ -122,7 +130,10 @@ def targets() -> list[Target]:
     first_bytes = fresh.a.connection.data_to_send()
     link = encode_link(ContactLink(alice.identity.public, "Alice", ("127.0.0.1:1", "[::1]:2")))
     text = encode_message(Text(b"i" * 16, 1, "hello"))
-    greeting = encode_greeting(Greeting(True, "Alice", "note"))
+    revocation = revoke(alice.identity.seed)
+    succession = succeed(person("bob").identity.seed, alice.identity.seed, now_ms=NOW_MS)
+    told = Announcement(NOW_MS, succession)
+    greeting = encode_greeting(Greeting(True, "Alice", "note", announcement=told))
     protocol = (ProtocolError,)
     return [
         Target(
@@ -152,6 +163,14 @@ def targets() -> list[Target]:
             (IdentityError,),
             (peer_id(alice.identity.public).encode(),),
         ),
+        Target("revocation", parse_revocation, (KeyStatementError,), (revocation.encoded,)),
+        Target(
+            "revocation text",
+            _text(parse_revocation_text),
+            (KeyStatementError,),
+            (encode_revocation_text(revocation).encode(),),
+        ),
+        Target("succession", parse_succession, (KeyStatementError,), (succession.encoded,)),
         Target("link", _text(parse_link), (LinkError,), (link.encode(),)),
         Target(
             "address",

@@ -96,6 +96,7 @@ class DataSet:
     ) -> None:
         self.contacts = contacts or []
         self.messages = messages or {}
+        self.identity: dict[str, Any] = {"name": "Alice", "peer_id": PEER, "link": LINK}
         self.listen = ["127.0.0.1:41234"]
         self.warnings: list[dict[str, Any]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -119,7 +120,7 @@ class DataSet:
         if self.locked:
             raise RpcError(RpcCode.LOCKED, "the profile is locked")
         answers: dict[str, Callable[[dict[str, Any]], Any]] = {
-            "identity.show": lambda _: {"name": "Alice", "peer_id": PEER, "link": LINK},
+            "identity.show": lambda _: self.identity,
             "node.status": lambda _: {
                 "version": "1",
                 "peer_id": PEER,

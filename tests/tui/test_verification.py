@@ -73,6 +73,57 @@ async def test_a_changed_key_blocks_writing_until_it_is_decided() -> None:
         await app.shows("<Alice> a secret ◌")
 
 
+async def test_a_revoked_key_is_said_and_refused() -> None:
+    """R-3.7.4"""
+    data = DataSet([contact("Bob", "verified", online=True)], {"Bob": [message(1, "old times")]})
+    async with terminal(data) as app:
+        await app.shows("✓ verified")
+        data.contacts[0].update(
+            trust="blocked",
+            online=False,
+            offline_reason="they have revoked this key",
+            revoked_at_ms=7,
+        )
+        data.stream.put("contact.key", contact="Bob", news="revoked", at_ms=7)
+        await app.shows(
+            "⊘ KEY REVOKED",
+            "○ offline: they have revoked this key",
+            "⊘ Bob HAS REVOKED THIS KEY",
+            "Bob has revoked this key. Nothing is sent",
+            "/remove",
+        )
+        app.press("a secret\r")
+        await app.shows("✗ Not sent: Bob has revoked this key.", "> a secret")
+        assert data.asked("message.send") == []
+
+
+async def test_an_announced_key_has_words_of_its_own() -> None:
+    """R-3.7.10"""
+    data = DataSet([contact("Bob", "changed", announced=True)])
+    async with terminal(data) as app:
+        await app.shows(
+            "⚠ KEY CHANGED",
+            "⚠ Bob HAS ANNOUNCED A NEW KEY",
+            "signed with the old one as well",
+            "/accept",
+            "/keep",
+        )
+        app.press("a secret\r")
+        await app.shows("✗ Not sent: Bob's key has changed.")
+        data.contacts[0].update(revoked_at_ms=7)
+        data.stream.put("contact.state", contact="Bob", online=False, trust="changed", pq=False)
+        await app.shows("/remove", "the old key is revoked")
+        await app.lacks("/keep")
+
+
+async def test_our_own_revoked_key_is_said() -> None:
+    """R-3.7.5"""
+    data = DataSet([contact("Bob")])
+    data.identity["revoked_at_ms"] = 7
+    async with terminal(data) as app:
+        await app.shows("⊘ You have revoked your key: nothing is sent with it.")
+
+
 async def test_keeping_the_old_key() -> None:
     data = DataSet([contact("Bob", "changed")])
     async with terminal(data) as app:

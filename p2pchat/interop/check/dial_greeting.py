@@ -10,11 +10,13 @@ from typing import Any, Final
 import msgpack
 
 from p2pchat.errors import ErrorCode
+from p2pchat.identity.succession import succeed
 from p2pchat.interop.check.dialler import Dialling
 from p2pchat.interop.check.dialogue import Dialogue
 from p2pchat.interop.check.kit import set_up
 from p2pchat.interop.check.registry import Role, check
 from p2pchat.interop.check.report import FailedError, NotReachedError
+from p2pchat.interop.personas import Persona
 from p2pchat.session.codec import encode_map
 from p2pchat.session.delivery import SessionSummary
 from p2pchat.session.frames import Kind
@@ -23,9 +25,9 @@ VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION
 _SESSION: Final = {"id": bytes(16), "sent": 0, "received": 0, "digest": bytes(32)}
 
 
-async def hello(kit: Dialling, body: bytes, *codes: ErrorCode) -> None:
+async def hello(kit: Dialling, body: bytes, *codes: ErrorCode, who: Persona | str = "") -> None:
     """Greet with ``body``, which is refused with one of the codes; with none, it is taken."""
-    async with kit.talk() as talk:
+    async with kit.talk(who) as talk:
         if codes:
             await talk.refused(talk.pack(Kind.HELLO, body), *codes)
         else:
@@ -86,6 +88,8 @@ async def fields_out_of_bounds(kit: Dialling) -> None:
         _map(name=b"kit"),
         _map(name="n" * 65),
         _map(note="n" * 281),
+        _map(recovered=-1),
+        _map(succession=bytes(200)),
         _map(session={**_SESSION, "id": bytes(15)}),
         _map(session={**_SESSION, "sent": True}),
         _map(session={**_SESSION, "sent": 1.0}),
@@ -94,6 +98,18 @@ async def fields_out_of_bounds(kit: Dialling) -> None:
     ]
     for body in bodies:
         await hello(kit, body, VIOLATION)
+
+
+@check(Role.INITIATOR, "R-3.7.9")
+async def successions(kit: Dialling) -> None:
+    """One that does not verify, or is to another identity: PROTOCOL_VIOLATION; else no matter."""
+    who, before = kit.persona("kit-successor"), kit.persona("kit-predecessor")
+    seeds = before.identity.seed, who.identity.seed
+    good = succeed(*seeds, now_ms=kit.clock.wall_ms()).encoded
+    to_another = succeed(*reversed(seeds), now_ms=kit.clock.wall_ms()).encoded
+    for succession in (good[:-1] + bytes([good[-1] ^ 1]), to_another):
+        await hello(kit, _map(succession=succession), VIOLATION, who=who)
+    await hello(kit, _map(succession=good), who=who)
 
 
 @check(Role.INITIATOR, "R-9.1.4")

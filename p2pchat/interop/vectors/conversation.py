@@ -23,7 +23,7 @@ from p2pchat.session.delivery import (
     can_resume,
     next_digest,
 )
-from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
+from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
 from p2pchat.session.ledger import EMPTY, LEDGER_LABEL, LedgerSummary, extend
 from p2pchat.session.messages import Text, decode_message, encode_message
 
@@ -31,6 +31,7 @@ VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION.name
 _SESSION: Final = {"id": bytes(range(16)), "sent": 12, "received": 7, "digest": bytes(range(32))}
 
 _LEDGER: Final = LedgerSummary(extend(EMPTY, [bytes(16)]), EMPTY)
+RECOVERED_AT_MS: Final = 1_789_900_000_000
 
 
 def files() -> list[VectorFile]:
@@ -76,6 +77,9 @@ def _greetings() -> list[dict[str, Any]]:
         "accepted, with a session": Greeting(True, "Alice", session=summary),
         "accepted, with nothing else": Greeting(True),
         "accepted, with a ledger": Greeting(True, "Alice", ledger=_LEDGER),
+        "accepted, on another computer": Greeting(
+            True, "Alice", announcement=Announcement(RECOVERED_AT_MS)
+        ),
     }
     cases = [
         {"name": f"HELLO: {name}", **_fields(greeting), "body": encode_greeting(greeting).hex()}
@@ -88,6 +92,7 @@ def _greetings() -> list[dict[str, Any]]:
 
 def _fields(greeting: Greeting) -> dict[str, Any]:
     session = greeting.session
+    recovered = greeting.announcement.recovered_at_ms
     return {
         "accepted": greeting.accepted,
         "own_name": greeting.name,
@@ -108,7 +113,7 @@ def _fields(greeting: Greeting) -> dict[str, Any]:
             "received": greeting.ledger.received.count,
             "received_digest": greeting.ledger.received.digest.hex(),
         },
-    }
+    } | ({} if recovered is None else {"recovered": recovered})
 
 
 def _bad_greetings() -> list[dict[str, str]]:
@@ -138,6 +143,9 @@ def _bad_greetings() -> list[dict[str, str]]:
         HELLO_with_a_number_for_a_bool=hello(accepted=1),
         HELLO_with_a_name_of_65_bytes=hello(name="n" * 65),
         HELLO_with_a_note_of_281_characters=hello(note="n" * 281),
+        HELLO_recovered_before_1970=hello(recovered=-1),
+        HELLO_recovered_at_no_number=hello(recovered="yesterday"),
+        HELLO_with_a_succession_of_200_bytes=hello(succession=bytes(200)),
         HELLO_with_an_unknown_mandatory_field=hello(**{"!later": 1}),
         HELLO_with_a_mandatory_field_in_its_session=hello(session={**_SESSION, "!later": 1}),
         HELLO_with_a_session_id_of_15_bytes=hello(session={**_SESSION, "id": bytes(15)}),

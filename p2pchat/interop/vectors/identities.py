@@ -7,7 +7,14 @@ from typing import Any, Final
 from p2pchat.identity.certificate import parse_and_verify
 from p2pchat.identity.keys import parse_peer_id
 from p2pchat.identity.link import ContactLink, encode_link, parse_link
+from p2pchat.identity.revocation import (
+    encode_revocation_text,
+    parse_revocation,
+    parse_revocation_text,
+    revoke,
+)
 from p2pchat.identity.safety_number import compare, safety_number
+from p2pchat.identity.succession import parse_succession, succeed
 from p2pchat.interop.forging import DAY_MS, GROUP_ORDER, NEUTRAL, certificate
 from p2pchat.interop.personas import Persona, persona
 from p2pchat.interop.vectors.form import MALFORMED, VectorFile, flipped, from_hex, refused
@@ -33,13 +40,29 @@ def files() -> list[VectorFile]:
         VectorFile(
             "identity.json",
             f"protocol.md section 3; certificates as of {NOW_MS} (Unix milliseconds)",
-            [*map(_person, (alice(), bob())), *_certificates(), *_links(), _number()],
-            [*_bad_ids(), *_bad_certificates(), *_bad_links(), *_bad_numbers()],
+            [
+                *map(_person, (alice(), bob())),
+                *_certificates(),
+                *_links(),
+                _number(),
+                *_statements(),
+            ],
+            [
+                *_bad_ids(),
+                *_bad_certificates(),
+                *_bad_links(),
+                *_bad_numbers(),
+                *_bad_revocations(),
+                *_bad_successions(),
+            ],
             {
                 "peer id": parse_peer_id,
                 "certificate": from_hex(lambda data: parse_and_verify(data, now_ms=NOW_MS)),
                 "link": parse_link,
                 "comparison": _compare,
+                "revocation": from_hex(parse_revocation),
+                "revocation text": parse_revocation_text,
+                "succession": from_hex(parse_succession),
             },
         )
     ]
@@ -120,6 +143,34 @@ def _number() -> dict[str, Any]:
     }
 
 
+def _statements() -> list[dict[str, Any]]:
+    own = revoke(alice().identity.seed)
+    text = encode_revocation_text(own)
+    parse_revocation_text(text)
+    revocation = {
+        "name": "revocation of alice",
+        "identity_seed": alice().identity.seed.reveal().hex(),
+        "identity": own.identity.hex(),
+        "revocation": own.encoded.hex(),
+        "text": text,
+    }
+    next_ = persona("alice, anew", SEED)
+    succession = succeed(alice().identity.seed, next_.identity.seed, now_ms=NOW_MS)
+    parse_succession(succession.encoded)
+    return [
+        revocation,
+        {
+            "name": "succession of alice",
+            "old_seed": alice().identity.seed.reveal().hex(),
+            "new_seed": next_.identity.seed.reveal().hex(),
+            "old": succession.old.hex(),
+            "new": succession.new.hex(),
+            "at_ms": NOW_MS,
+            "succession": succession.encoded.hex(),
+        },
+    ]
+
+
 def _bad_ids() -> list[dict[str, str]]:
     good = alice().peer_id
     wrong = "a" if good[-1] != "a" else "b"
@@ -189,6 +240,52 @@ def _bad_numbers() -> list[dict[str, str]]:
         comparison_with_another_digit=number[:-1] + last,
         comparison_with_59_digits=number[:-1],
         comparison_with_letters=number[:-1] + "x",
+    )
+
+
+def _bad_revocations() -> list[dict[str, str]]:
+    own = revoke(alice().identity.seed)
+    good, text = own.encoded, encode_revocation_text(own)
+    signed_certificate = certificate(alice(), not_before_ms=0, not_after_ms=1)[85:]
+    return [
+        *refused(
+            "revocation",
+            MALFORMED,
+            revocation_of_96_bytes=good[:-1],
+            revocation_of_98_bytes=good + b"\x00",
+            revocation_of_format_2=b"\x02" + good[1:],
+            revocation_of_another_identity=good[:1] + bob().identity.public + good[33:],
+            revocation_with_a_changed_signature=flipped(good, 96),
+            revocation_with_the_signature_of_a_certificate=good[:33] + signed_certificate,
+            revocation_of_a_key_of_small_order=good[:1] + NEUTRAL + NEUTRAL + bytes(32),
+        ),
+        *refused(
+            "revocation text",
+            MALFORMED,
+            revocation_text_without_its_end=text[:-2],
+            revocation_text_with_the_scheme_of_a_link=text.replace(
+                "p2pchat-revocation:", "p2pchat:"
+            ),
+            revocation_text_with_padding=text + "=",
+        ),
+    ]
+
+
+def _bad_successions() -> list[dict[str, str]]:
+    old, new = alice().identity.seed, persona("alice, anew", SEED).identity.seed
+    good = succeed(old, new, now_ms=NOW_MS).encoded
+    return refused(
+        "succession",
+        MALFORMED,
+        succession_of_200_bytes=good[:-1],
+        succession_of_202_bytes=good + b"\x00",
+        succession_of_format_2=b"\x02" + good[1:],
+        succession_with_a_changed_time=flipped(good, 72),
+        succession_with_a_changed_signature_of_the_old_key=flipped(good, 136),
+        succession_with_a_changed_signature_of_the_new_key=flipped(good, 200),
+        succession_with_its_signatures_exchanged=good[:73] + good[137:] + good[73:137],
+        succession_of_a_key_by_itself=succeed(old, old, now_ms=NOW_MS).encoded,
+        succession_to_somebody_who_has_not_signed=good[:33] + bob().identity.public + good[65:],
     )
 
 

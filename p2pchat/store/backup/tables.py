@@ -30,6 +30,8 @@ SAVED: Final[tuple[str, ...]] = (
     "ledger_finding",
     "audit_log",
     "audit_record",
+    "revocation",
+    "succession",
 )
 """In the order in which they are loaded: a contact before what refers to it."""
 LEFT_OUT: Final[Mapping[str, str]] = {

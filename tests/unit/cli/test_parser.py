@@ -23,6 +23,7 @@ PROFILE_COMMANDS = [
     ["send", "bob", "hello"],
     ["log", "bob"],
     ["key", "status"],
+    ["key", "revoke"],
     ["audit", "show"],
     ["node"],
 ]
@@ -81,6 +82,10 @@ def test_without_a_command_it_is_the_app() -> None:
         ["interop", "noise-vectors"],
         ["completion", "powershell"],
         ["demo", "--profile", "work"],
+        ["key", "replace", "p2pchat-revocation:x"],
+        ["key", "replace", "--print"],
+        ["key", "revoke", "--print", "--yes"],
+        ["key", "revoke", "--print", "p2pchat-revocation:x"],
         # Later issues bring these; a stub would be worse than nothing.
         ["key"],
         ["key", "unheard-of"],

@@ -12,8 +12,10 @@ from p2pchat.identity.trust import (
     Trust,
     may_converse,
     on_accept,
+    on_announced,
     on_block,
     on_keep,
+    on_revoked,
     on_verified,
     on_wrong_identity,
     require_sendable,
@@ -113,6 +115,45 @@ def test_a_comparison_survives_a_key_that_was_dismissed() -> None:
     changed = on_wrong_identity(VERIFIED, OFFERED)
     assert on_keep(changed, was_verified=True) == VERIFIED
     assert on_keep(changed, was_verified=False) == UNVERIFIED
+
+
+@pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.trust.value)
+def test_an_announced_key_is_offered_and_stays_on_offer(pin: Pin) -> None:
+    """R-3.7.10: above a key that merely appeared; below the person, and below a revocation."""
+    announced = on_announced(pin, OTHER)
+    if pin.trust in (Trust.REQUEST, Trust.BLOCKED):
+        assert announced == pin
+        return
+    assert announced == Pin(PINNED, Trust.CHANGED, OTHER, announced=True)
+    for presented in (OFFERED, OTHER, PINNED):
+        assert on_wrong_identity(announced, presented) == announced
+        assert on_announced(announced, presented) == announced
+    with pytest.raises(TrustError, match="changed"):
+        require_sendable(announced)
+    assert on_accept(announced) == Pin(OTHER, Trust.UNVERIFIED)
+    assert on_keep(announced) == UNVERIFIED
+    assert on_block(announced) == BLOCKED
+    assert on_announced(on_revoked(pin, 7), OTHER) == on_revoked(pin, 7)
+    assert on_accept(on_revoked(announced, 7)) == Pin(OTHER, Trust.UNVERIFIED)
+
+
+@pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.trust.value)
+def test_a_revoked_key_is_refused_whatever_it_was(pin: Pin) -> None:
+    """R-3.7.4: no decision brings it back."""
+    revoked = on_revoked(pin, 7)
+    assert revoked.revoked_at_ms == 7
+    assert not may_converse(revoked)
+    for decision in (require_sendable, on_verified, on_keep):
+        with pytest.raises(TrustError, match="revoked"):
+            decision(revoked)
+    assert on_block(revoked).revoked_at_ms == 7
+    assert on_wrong_identity(revoked, OTHER).revoked_at_ms == 7
+    if pin == CHANGED:
+        assert on_accept(revoked) == Pin(OFFERED, Trust.UNVERIFIED)
+    else:
+        assert revoked.trust is Trust.BLOCKED
+        with pytest.raises(TrustError, match="revoked"):
+            on_accept(revoked)
 
 
 def test_there_must_be_a_new_key_to_accept_one() -> None:

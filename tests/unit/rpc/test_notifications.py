@@ -9,6 +9,8 @@ from p2pchat.node.views import (
     ContactChanged,
     ContactRequested,
     ContactView,
+    KeyNews,
+    KeyNewsKind,
     MessageArrived,
     MessageStateChanged,
     MessageView,
@@ -67,6 +69,10 @@ def test_every_event_has_its_notification() -> None:
     assert to_notification(SessionRestarted("bob", "restored")) == (
         "session.restarted",
         {"contact": "bob", "cause": "restored"},
+    )
+    assert to_notification(KeyNews("bob", KeyNewsKind.REVOKED, 7)) == (
+        "contact.key",
+        {"contact": "bob", "news": "revoked", "at_ms": 7},
     )
 
 

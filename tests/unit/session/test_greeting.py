@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from p2pchat.constants import GREETING_MAX_BYTES, NAME_MAX_BYTES, NOTE_MAX_CHARS
 from p2pchat.errors import LocalProtocolError, ProtocolError
 from p2pchat.sanitize import clean_line
-from p2pchat.session.codec import encode_map
+from p2pchat.session.codec import TIME_MAX_MS, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
-from p2pchat.session.greeting import Greeting, decode_greeting, encode_greeting
+from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
 from p2pchat.session.ledger import Head, LedgerSummary
 from tests.support.scripted import changes_id
 
@@ -52,7 +52,7 @@ def test_a_stranger_gets_one_bit() -> None:
     """R-8.3.1: whatever we know of it, and whatever our name is."""
     for greeting in (
         Greeting(False),
-        Greeting(False, "Alice", "hello", SUMMARY),
+        Greeting(False, "Alice", "hello", SUMMARY, announcement=Announcement(7)),
     ):
         assert encode_greeting(greeting) == encode_map({"accepted": False})
 
@@ -64,6 +64,7 @@ def test_the_largest_greeting_fits() -> None:
         "\U0001f600" * NOTE_MAX_CHARS,
         SessionSummary(b"i" * 16, INDEX_MAX, INDEX_MAX, b"d" * 32),
         LedgerSummary(Head(INDEX_MAX, b"d" * 32), Head(INDEX_MAX, b"d" * 32)),
+        Announcement(TIME_MAX_MS),
     )
     encoded = encode_greeting(largest)
     assert len(encoded) <= GREETING_MAX_BYTES
@@ -123,6 +124,10 @@ def test_names_and_notes_come_out_harmless() -> None:
         {"name": b"Alice"},
         {"name": None},
         {"note": 5},
+        {"recovered": -1},
+        {"recovered": 2**53},
+        {"recovered": 1.5},
+        {"recovered": True},
         {"session": []},
         {"session": {}},
         {"session": FIELDS | {"id": b"i" * 15}},
@@ -156,3 +161,10 @@ def test_later_fields_are_ignored() -> None:
 
 def test_a_session_without_acceptance_counts_for_nothing() -> None:
     assert hello(accepted=False, session=FIELDS).session is None
+
+
+def test_an_announcement_counts_with_acceptance_only() -> None:
+    """R-3.7.7, R-8.3.1."""
+    assert hello(recovered=7).announcement == Announcement(7)
+    assert hello(recovered=None).announcement == Announcement()
+    assert hello(accepted=False, recovered=7).announcement == Announcement()

@@ -295,6 +295,28 @@ def test_a_renewed_session_is_said_in_the_chat() -> None:
     assert "What waited is sent again" in notice.text
 
 
+def test_news_of_a_key_is_said_in_the_chat_once_and_only_if_known() -> None:
+    state, effects = run(chatting(), a.KeyTold("Bob", "revoked", 7, NOW))
+    assert texts(state, "Bob") == [
+        "· Bob has revoked this key. Nothing is sent to it or taken from it any more."
+    ]
+    assert calls(effects, "contact.list")
+    state, _ = run(chatting(), a.KeyTold("Bob", "recovered", NOW, NOW))
+    assert "Bob has moved to another computer" in texts(state, "Bob")[0]
+    assert "2026-11-23" in texts(state, "Bob")[0]
+    for action in (a.KeyTold("Bob", "of later", 7, NOW), a.KeyTold("Nobody", "revoked", 7, NOW)):
+        assert run(state, action) == (state, [])
+
+
+def test_to_a_revoked_key_nothing_is_written_and_it_is_not_accepted_again() -> None:
+    """R-3.7.4."""
+    state = chatting(replace(contact("Bob", Trust.BLOCKED), revoked_at_ms=7))
+    for text in ("a secret", "/accept"):
+        after, effects = run(state, a.Submitted(text, NOW))
+        assert "has revoked this key" in flash(after)
+        assert not effects
+
+
 # --- Contacts ---------------------------------------------------------------------------------
 
 

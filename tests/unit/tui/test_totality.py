@@ -59,7 +59,16 @@ TIMES = st.integers(-(2**70), 2**70)
 MESSAGES = st.builds(Message, KEYS, st.booleans(), WORDS, TIMES, DELIVERY, WORDS)
 PAGES = st.lists(MESSAGES, max_size=4, unique_by=lambda each: each.key).map(tuple)
 CONTACTS = st.lists(
-    st.builds(Contact, HANDLES.filter(bool), WORDS, WORDS, TRUST, unread=st.integers(0, 3)),
+    st.builds(
+        Contact,
+        HANDLES.filter(bool),
+        WORDS,
+        WORDS,
+        TRUST,
+        unread=st.integers(0, 3),
+        revoked_at_ms=st.none() | TIMES,
+        announced=st.booleans(),
+    ),
     max_size=3,
     unique_by=lambda each: each.handle,
 ).map(tuple)
@@ -117,6 +126,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.RequestArrived, WORDS),
     st.builds(a.SessionRenewed, HANDLES, WORDS, TIMES),
     st.builds(a.Announced, HANDLES, WORDS, TIMES),
+    st.builds(a.KeyTold, HANDLES, st.sampled_from(["revoked", "x"]), TIMES, TIMES),
     st.builds(a.AuditWarned, WORDS),
     st.just(a.NewsLost()),
     st.builds(a.ClientLost, WORDS),

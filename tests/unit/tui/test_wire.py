@@ -44,6 +44,7 @@ NEWS = [
     "contact.request",
     "session.restarted",
     "ledger.differed",
+    "contact.key",
     "audit.warning",
 ]
 
@@ -114,6 +115,8 @@ def test_notifications() -> None:
     assert "missing here, though delivered before: 1" in action.text
     assert "sent in your name and not known here: 2" in action.text
     assert "another past" not in action.text
+    key = {"contact": "Bob", "news": "revoked", "at_ms": 7}
+    assert notified("contact.key", key, NOW) == a.KeyTold("Bob", "revoked", 7, NOW)
     assert notified("of.a.later.version", {}, NOW) is None
 
 

@@ -510,7 +510,7 @@ export class Connection {
   }
 
   #hello(body) {
-    const hello = parseHello(body);
+    const hello = parseHello(body, this.contact.identity);
     if (this.state === 'PENDING') {
       if (!hello.accepted || this.peerAccepted) {
         throw new Refusal('PROTOCOL_VIOLATION', 'a further HELLO that changes nothing');

@@ -15,6 +15,7 @@ export const CODES = Object.freeze({
   GOING_AWAY: 0x000b,
   INTERNAL: 0x000c,
   TRUNCATED: 0x000d,
+  KEY_REVOKED: 0x000e,
 });
 
 const NAMES = new Map(Object.entries(CODES).map(([name, code]) => [code, name]));

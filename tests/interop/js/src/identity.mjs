@@ -77,6 +77,19 @@ export function parseCertificate(bytes, now) {
   return { identity, staticPub: bytes.slice(33, 65), generation: readU32(bytes, 65) };
 }
 
+/** Checks that a succession verifies and is to `peer` (R-3.7.8, R-3.7.9). */
+export function checkSuccession(bytes, peer) {
+  const body = bytes.slice(0, 73);
+  const oldKey = bytes.slice(1, 33);
+  const newKey = bytes.slice(33, 65);
+  const signed = (by) => concat(utf8(`p2pchat/1 succession, by the ${by} key\0`), body);
+  if (
+    bytes.length !== 201 || bytes[0] !== 1 || equal(oldKey, newKey) || !equal(newKey, peer)
+    || !edVerify(oldKey, signed('old'), bytes.slice(73, 137))
+    || !edVerify(newKey, signed('new'), bytes.slice(137))
+  ) throw new Refusal('PROTOCOL_VIOLATION', 'a succession that is not true');
+}
+
 const linkChecksum = (bytes) => sha256(utf8('p2pchat/1 contact link'), bytes).slice(0, 4);
 
 /** `p2pchat:` and the payload of 3.4. */

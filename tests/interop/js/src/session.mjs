@@ -5,6 +5,7 @@
 
 import { EMPTY, concat, equal, hex, readU64, u64, utf8 } from './bytes.mjs';
 import { LIMITS, Refusal } from './errors.mjs';
+import { checkSuccession } from './identity.mjs';
 import { decodeMap, encode, fields, kinds } from './msgpack.mjs';
 import { random, sha256 } from './primitives.mjs';
 import { Ratchet, seedKeys } from './ratchet.mjs';
@@ -178,14 +179,16 @@ export function receiveEnvelope(contact, whole) {
   return message;
 }
 
-/** Checks a HELLO (8.3). */
-export function parseHello(body) {
+/** Checks a HELLO of `peer` (8.3). */
+export function parseHello(body, peer) {
   const map = decodeMap(body, LIMITS.greeting);
   const hello = fields(map, {
     accepted: kinds.bool,
     'name?': kinds.text(0, LIMITS.nameBytes),
     'note?': kinds.textChars(0, LIMITS.noteChars),
     'session?': kinds.map,
+    'recovered?': kinds.int(2n ** 53n - 1n),
+    'succession?': kinds.bytes(201),
   });
   if (hello.session) {
     hello.session = fields(hello.session, {
@@ -195,6 +198,7 @@ export function parseHello(body) {
       digest: kinds.bytes(32),
     });
   }
+  if (hello.succession) checkSuccession(hello.succession, peer); // R-3.7.9
   return hello;
 }
 
