@@ -20,12 +20,15 @@ from p2pchat.crypto import pwhash, x25519
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import DamagedStoreError, StoreError, UsageError
 from p2pchat.identity.certificate import issue
-from p2pchat.identity.keys import identity_from_seed, peer_id
+from p2pchat.identity.keys import identity_from_seed, key_id, peer_id
 from p2pchat.store.backup import container, tables
 from p2pchat.store.faults import translated
-from p2pchat.store.open import OpenProfile, Unlock, make_profile
+from p2pchat.store.open import RECOVERED_AT_KEY, OpenProfile, Unlock, make_profile
+from p2pchat.store.ports import AuditEvent, AuditKind
 from p2pchat.store.profile import Profile
 from p2pchat.store.schema import MIGRATIONS, migrate, require_known
+from p2pchat.store.search import SearchIndex
+from p2pchat.store.transaction import SqlTransaction
 
 CONFIG_MAX_BYTES: Final = 1 << 16
 """As ``config`` reads at most."""
@@ -151,6 +154,7 @@ def restore(
                 case tables.End():
                     connection.execute("COMMIT")
         migrate(connection)
+        _note(connection, now_ms)
 
     restored = make_profile(folder, fill, unlock=unlock, rng=rng, memory_kib=memory_kib)
     try:
@@ -218,6 +222,21 @@ def _fresh(part: tables.Rows, *, rng: Rng, now_ms: int) -> Mapping[str, Mapping[
             "certificate": certificate.encoded,
         }
     }
+
+
+def _note(connection: apsw.Connection, now_ms: int) -> None:
+    """Record the restoration; contacts will be told of it (protocol.md §3.7)."""
+    connection.execute("BEGIN IMMEDIATE")
+    transaction = SqlTransaction(connection, SearchIndex(connection))
+    identity = transaction.identity()
+    if identity is None:
+        raise _contradicts()
+    principal = identity_from_seed(identity.signing_seed).public
+    transaction.put_setting(RECOVERED_AT_KEY, str(now_ms))
+    transaction.audit(
+        AuditEvent(AuditKind.RECOVERED, now_ms, principal, key_id(principal), {"source": "backup"})
+    )
+    connection.execute("COMMIT")
 
 
 def _summary(begin: tables.Begin, counts: Mapping[str, int]) -> Summary:
