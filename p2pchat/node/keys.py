@@ -53,10 +53,10 @@ class KeyDesk:
         self._env.supervisor.spawn(self._keep_looking, "keys")
 
     async def renew(self) -> None:
-        """Replace a static key that came back with an older store.
+        """Replace a static key of which contacts may know a successor: they refuse it (R-3.3.5).
 
-        Contacts may know a later generation, and refuse this one (R-3.3.5): the new key takes
-        these seconds for its generation, which is more than any before.
+        An older store was put back; or the identity is revoked, and a thief may have rotated in
+        its name. The new key takes these seconds for its generation, more than any counted up.
         """
         async with self._changing:
             now_ms = self._env.clock.wall_ms()

@@ -230,7 +230,10 @@ class Node:
             KeyStatementError: The certificate does not parse or verify.
             UsageError: It is of somebody who is no contact.
         """
-        return await self._revocations.revoke(certificate)
+        revoked = await self._revocations.revoke(certificate)
+        if revoked.ours:
+            await self._keys.renew()
+        return revoked
 
     async def key_status(self) -> tuple[KeyView, ...]:
         """Return our long-lived keys, with their purposes and ages."""
