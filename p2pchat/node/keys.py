@@ -18,15 +18,19 @@ from typing import Final
 
 from p2pchat.crypto import x25519
 from p2pchat.errors import CertificateError, DamagedStoreError, StoreError
+from p2pchat.identity.audit_key import verify_audit_certificate
 from p2pchat.identity.keys import key_id
+from p2pchat.identity.statement import read_certificate
 from p2pchat.node.credentials import Credentials, key_event, rotated
 from p2pchat.node.environment import Environment
 from p2pchat.node.reception import Reception
 from p2pchat.node.tasks import Signal
 from p2pchat.node.views import KeyView
 from p2pchat.session.notices import CertificateNotice
+from p2pchat.store import keyfile
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import AuditKind, IdentityRecord, Transaction
+from p2pchat.store.profile import Profile
 
 CHECK_S: Final = 3600.0
 """Between two looks at the age of the key: the monotonic clock stands still while a computer
@@ -83,8 +87,9 @@ class KeyDesk:
             key_id=key_id(own.identity).hex(),
             stored=DATABASE,
         )
+        others = await self._others()
         if own.previous is None:
-            return identity, self._static()
+            return identity, self._static(), *others
         previous = KeyView(
             name="static_previous",
             purpose="answers contacts who do not know of its successor yet",
@@ -95,7 +100,48 @@ class KeyDesk:
             made_at_ms=own.previous.not_before_ms,
             ends_at_ms=own.previous_until_ms,
         )
-        return identity, self._static(), previous
+        return identity, self._static(), previous, *others
+
+    async def _others(self) -> list[KeyView]:
+        """Return the keys that sign for one purpose each, and the one that encrypts the profile."""
+        certificate, statement = await self._env.store.read(
+            lambda tx: (tx.audit_certificate(), tx.statement_key())
+        )
+        _, audit_key = verify_audit_certificate(certificate)
+        views = [
+            KeyView(
+                name="audit",
+                purpose="signs the log of key and trust events",
+                algorithm="Ed25519",
+                key_id=key_id(audit_key).hex(),
+                stored=DATABASE,
+            )
+        ]
+        if statement is not None:
+            key = read_certificate(statement[1])
+            views.append(
+                KeyView(
+                    name="statement",
+                    purpose="signs what you say on the record",
+                    algorithm="Ed25519",
+                    key_id=key_id(key.public).hex(),
+                    stored=DATABASE,
+                    made_at_ms=key.not_before_ms,
+                    rotates_at_ms=key.not_after_ms,
+                )
+            )
+        wrapped = keyfile.read(Profile(self._profile.path).key)
+        by = "the passphrase" if wrapped.method is keyfile.Method.PASSPHRASE else "the keychain"
+        views.append(
+            KeyView(
+                name="database",
+                purpose="encrypts everything that the profile holds",
+                algorithm="ChaCha20-Poly1305",
+                key_id=wrapped.database_id[:8].hex(),
+                stored=f"the key file, wrapped by {by}",
+            )
+        )
+        return views
 
     def _static(self) -> KeyView:
         own = self._env.credentials

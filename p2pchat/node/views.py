@@ -70,10 +70,11 @@ class KeyView:
     """One long-lived key of ours, without the key.
 
     Attributes:
-        name: One word, the same for good: ``identity``, ``static``, ``static_previous``.
+        name: One word, the same for good: ``identity``, ``static``, ``static_previous``, ``audit``,
+            ``statement``, ``database``.
         purpose: What it does, as the end of a sentence that begins with it.
         algorithm: Its kind.
-        key_id: 16 hexadecimal digits.
+        key_id: 16 hexadecimal digits; of the database's key, which has no public half, its id.
         stored: Where the private key lies.
         generation: Of its certificate, where there is one.
         made_at_ms: Wall clock; None if that is not known.

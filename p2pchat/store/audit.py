@@ -176,10 +176,20 @@ def latest(execute: Execute, limit: int, kind: str | None = None) -> list[AuditR
     return found[:limit][::-1]
 
 
+def read_certificate(execute: Execute) -> bytes:
+    """Return the audit key's certificate as stored, not verified.
+
+    Raises:
+        DamagedStoreError: The log's key is gone.
+    """
+    for (certificate,) in execute("SELECT certificate FROM audit_log", ()):
+        return bytes(certificate)
+    raise _gone()
+
+
 def _log(execute: Execute, rows: list[Row]) -> AuditLog:
     _, head = _load(execute)
-    ((certificate,),) = execute("SELECT certificate FROM audit_log", ())
-    return AuditLog(certificate, [(row[0], row[1], row[2]) for row in rows], head)
+    return AuditLog(read_certificate(execute), [(row[0], row[1], row[2]) for row in rows], head)
 
 
 def _load(execute: Execute) -> tuple[Secret, Head]:

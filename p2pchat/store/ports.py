@@ -457,6 +457,9 @@ class Transaction(Protocol):
             DamagedStoreError: The log's key or head is gone.
         """
 
+    def audit_certificate(self) -> bytes:
+        """Return the audit key's certificate, as stored."""
+
     def audit_checkpoint(self, at_ms: int) -> None:
         """Sign the audit log as it is now."""
 

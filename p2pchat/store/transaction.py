@@ -156,6 +156,10 @@ class SqlTransaction:
         """See ``ports.Transaction``."""
         self.audited.append(audit.append(self._execute, event))
 
+    def audit_certificate(self) -> bytes:
+        """See ``ports.Transaction``."""
+        return audit.read_certificate(self._execute)
+
     def audit_checkpoint(self, at_ms: int) -> None:
         """See ``ports.Transaction``."""
         self.audited.append(audit.checkpoint(self._execute, at_ms))

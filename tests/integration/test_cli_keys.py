@@ -21,13 +21,15 @@ def alice(tmp_path: Path) -> Profile:
 
 def test_a_rotation_at_rest_and_one_of_a_running_node(alice: Profile) -> None:
     whoami = alice.run("whoami")
-    identity, first = alice.json("key", "status")
+    identity, first, *others = alice.json("key", "status")
+    assert [key["name"] for key in others] == ["audit", "database"]
     assert (identity["name"], identity["algorithm"]) == ("identity", "Ed25519")
     assert (first["name"], first["generation"]) == ("static", 0)
     assert first["rotates_at_ms"] == first["made_at_ms"] + 30 * DAY_MS
     started_ms = time.time_ns() // 1_000_000
     assert "generation 1" in alice.run("key", "rotate")
-    same, second, previous = alice.json("key", "status")
+    same, second, previous, *again = alice.json("key", "status")
+    assert again == others
     assert same == identity
     assert (second["name"], second["generation"]) == ("static", 1)
     assert second["made_at_ms"] >= started_ms
@@ -35,9 +37,9 @@ def test_a_rotation_at_rest_and_one_of_a_running_node(alice: Profile) -> None:
     assert previous["key_id"] == first["key_id"] != second["key_id"]
     assert previous["ends_at_ms"] == second["made_at_ms"] + STATIC_KEY_OVERLAP_MS
     with plain_node(alice):
-        assert alice.json("key", "status") == [same, second, previous]
+        assert alice.json("key", "status") == [same, second, previous, *others]
         assert "generation 2" in alice.process("key", "rotate")
-    _, third, previous = alice.json("key", "status")
+    _, third, previous, *_ = alice.json("key", "status")
     assert (third["generation"], previous["key_id"]) == (2, second["key_id"])
     assert alice.run("whoami") == whoami
 
@@ -55,6 +57,8 @@ def test_the_status_says_what_each_key_is_for_and_fits_a_terminal(alice: Profile
         "deleted ",
         "(in 14 days)",
         "in the profile's encrypted database",
+        "signs the log of key and trust events",
+        "in the key file, wrapped by the passphrase",
     ):
         assert words in text
     (alice.path / "config.toml").write_text("rotate_static_days = 0\n")

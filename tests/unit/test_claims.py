@@ -37,3 +37,13 @@ def test_each_row_of_claims_names_a_test(document: str) -> None:
     assert rows
     for row in rows:
         assert REFERENCE.search(row), f"no test is named for: {row}"
+
+
+def test_each_standard_names_code_and_a_test_that_exist() -> None:
+    text = (ROOT / "SECURITY.md").read_text()
+    rows = text.split("## Standards")[1].split("|---|---|---|---|\n")[1].split("\n\n")[0]
+    assert len(rows.splitlines()) > 20
+    for row in rows.splitlines():
+        _, _, code, test = row.strip("|").split("|")
+        assert (ROOT / code.strip(" `")).is_file(), row
+        assert REFERENCE.search(test), row
