@@ -84,7 +84,8 @@ def build(
     body = Surface(draw_body)
 
     def typing_phrase() -> bool:
-        return isinstance(state().panel, PhrasePanel)
+        panel = state().panel
+        return isinstance(panel, PhrasePanel) and not panel.agreed
 
     composer_window = Window(
         BufferControl(composer, input_processors=[HarmlessProcessor(), _unseen(typing_phrase)]),

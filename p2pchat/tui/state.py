@@ -212,6 +212,11 @@ class PhrasePanel:
     result: str = ""
     tone: Tone = Tone.INFO
 
+    @property
+    def agreed(self) -> bool:
+        """Both were the same: nothing is to be typed any more."""
+        return bool(self.result) and self.tone is Tone.GOOD
+
 
 @dataclass(frozen=True, slots=True)
 class WhoPanel:

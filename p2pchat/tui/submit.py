@@ -45,7 +45,7 @@ def submitted(state: AppState, text: str, now_ms: int) -> Step:
         return state, ()
     if isinstance(state.panel, VerifyPanel) and not text.startswith("/"):
         return compare(state, state.panel, text)
-    if isinstance(state.panel, PhrasePanel):
+    if isinstance(state.panel, PhrasePanel) and not state.panel.agreed:
         return phrase.typed(state, state.panel, text)
     match parse(text):
         case Mistake(hint):

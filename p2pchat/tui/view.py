@@ -283,7 +283,7 @@ def composer_rule(state: AppState, text: str, cells: int, *, more: bool = False)
     if isinstance(state.panel, VerifyPanel) and state.panel.comparison is not Comparison.AGREED:
         hint = "paste the number here · Esc goes back"
         hint = "paste the number · PgDn: more · Esc: back" if more else hint
-    elif isinstance(state.panel, PhrasePanel) and not state.panel.running:
+    elif isinstance(state.panel, PhrasePanel) and not (state.panel.running or state.panel.agreed):
         hint = "type the phrase, unseen · Esc goes back"
     elif state.panel is not None:
         hint = "PgDn shows more · Esc goes back" if more else "Esc goes back to the chat"

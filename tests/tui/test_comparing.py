@@ -28,7 +28,10 @@ async def test_a_phrase_is_typed_unseen_and_its_end_stays_in_the_chat() -> None:
         assert data.asked("contact.compare") == [{"contact": "Bob", "secret": PHRASE}]
         data.contacts[0].update(trust="verified", verified_at_ms=NOON, verified_by="secret")
         data.stream.put("contact.compared", contact="Bob", outcome="verified", tries_left=3)
-        await app.shows("✓ Both of you typed the same phrase: Bob is verified.")
+        await app.shows("✓ Both of you typed the same phrase: Bob is verified.", "Esc goes back")
+        app.press("/whois\r")  # no phrase any more, and seen as it is typed
+        await app.shows("Peer id")
+        assert len(data.asked("contact.compare")) == 1
         app.press("\x1b")
         await app.shows("Both of you typed the same phrase", "✓ verified just now by shared secret")
         assert "zebra" not in app.raw
