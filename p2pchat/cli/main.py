@@ -103,6 +103,10 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli import message_commands
 
             return message_commands.run(args)
+        case "search" | "export" | "retention":
+            from p2pchat.cli import history_commands
+
+            return history_commands.run(args)
         case "key":
             from p2pchat.cli import key_commands
 

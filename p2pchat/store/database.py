@@ -95,6 +95,18 @@ class Database:
         """
         return open_database(self._path, self._key, read_only=True)
 
+    def shrink(self) -> Awaitable[None]:
+        """Write the database anew without a trace of what was deleted (``Writer.shrink``).
+
+        Raises:
+            StoreError: The store is closed. When awaited: it could not be done now.
+        """
+        return self._writer.inbox.submit_alone(self._writer.shrink)
+
+    def size_bytes(self) -> int:
+        """Return how large the database's file is."""
+        return self._path.stat().st_size
+
     def on_warning(self, warned: Callable[[AuditEvent], None]) -> None:
         """Call ``warned`` with each warning of the audit log, those since the opening included.
 

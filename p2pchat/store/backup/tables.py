@@ -24,6 +24,7 @@ SAVED: Final[tuple[str, ...]] = (
     "identity",
     "setting",
     "contact",
+    "retention",
     "message",
     "ledger",
     "ledger_head",
