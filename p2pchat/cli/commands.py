@@ -430,6 +430,23 @@ COMMANDS: Final = (
         problem=_audit_problem,
     ),
     Command(
+        "doctor",
+        "say what is right and wrong with the profile, and help",
+        Argument(
+            "--vacuum",
+            "leave no trace of what was deleted, and give its room back",
+            action="store_true",
+        ),
+        Argument(
+            "--salvage",
+            "make a new profile there of what can be read of this one, which is left alone",
+            metavar="DIR",
+        ),
+        problem=lambda args: (
+            "doctor takes one of --vacuum and --salvage" if args.vacuum and args.salvage else ""
+        ),
+    ),
+    Command(
         "interop",
         "check implementations of the protocol, this one or yours",
         Argument(
