@@ -97,7 +97,7 @@ class Service:
             "message.cancel": (p.MessageParams, self._cancel),
             "message.mark_read": (p.ContactParams, self._mark_read),
             "message.search": (p.SearchParams, self._search),
-            "message.export": (p.ExportParams, self._export),
+            "message.export": (p.ExportParams, self._export_history),
             "contact.retention": (p.RetentionParams, self._retention),
             "history.shrink": (p.Params, self._shrink),
             "message.ledger": (p.LedgerParams, self._ledger),
@@ -271,7 +271,7 @@ class Service:
         )
         return [{"contact": view.contact, **_message(view)} for view in views]
 
-    async def _export(self, params: p.ExportParams) -> object:
+    async def _export_history(self, params: p.ExportParams) -> object:
         count = await self._node.history.export(params.contact, params.path, params.format)
         return {"messages": count}
 
