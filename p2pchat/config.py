@@ -41,6 +41,8 @@ class Config:
             2068 bytes each time, and half the interval for each message. Off unless set.
         rotate_static_days: How old our static key may grow before a new one takes its place
             (protocol.md §3.3); 0 leaves it until the person asks.
+        retention_days: For how many days messages are kept, unless a contact has a rule of its own;
+            0 keeps them for good. What is unread or not delivered yet stays.
         classical_peers: Talk to contacts whose program has no post-quantum handshake yet, and
             show it. Whoever has had one once is never let down to less.
         passphrase_command: Program and arguments whose first line of output is the passphrase;
@@ -62,6 +64,7 @@ class Config:
     verified_only: bool = False
     cover_interval_s: float | None = None
     rotate_static_days: int = 30
+    retention_days: int = 0
 
 
 def load_config(path: Path) -> Config:
@@ -112,6 +115,7 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
             _seconds(settings, "cover_interval_s", 1.0) if "cover_interval_s" in settings else None
         ),
         rotate_static_days=_days(settings, "rotate_static_days", defaults.rotate_static_days),
+        retention_days=_days(settings, "retention_days", defaults.retention_days, most=36_500),
     )
     if config.retry_max_s < config.retry_first_s:
         raise UsageError("'retry_max_s' is less than 'retry_first_s'")
@@ -127,10 +131,10 @@ def _seconds(settings: Mapping[str, Any], key: str, default: float) -> float:
     return float(value)
 
 
-def _days(settings: Mapping[str, Any], key: str, default: int) -> int:
+def _days(settings: Mapping[str, Any], key: str, default: int, *, most: int = 365) -> int:
     value = settings.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 365:
-        raise UsageError(f"{key!r} is a whole number of days up to 365; 0 is never")
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise UsageError(f"{key!r} is a whole number of days up to {most}; 0 is never")
     return value
 
 

@@ -169,6 +169,10 @@ _KIT_PASSPHRASE: Final = Argument(
     "read the recovery file's own passphrase from FILE",
     metavar="FILE",
 )
+_SPAN: Final = (
+    Argument("--since", "only from this day on", metavar="YYYY-MM-DD"),
+    Argument("--until", "only up to this day", metavar="YYYY-MM-DD"),
+)
 _JSON: Final = Argument("--json", "print JSON, one object a line", action="store_true")
 
 PROFILE_OPTIONS: Final = (
@@ -294,8 +298,39 @@ COMMANDS: Final = (
         "show a conversation",
         _CONTACT,
         Argument("--search", "only messages with all these words", metavar="WORDS"),
+        *_SPAN,
         Argument("--limit", "the newest N (50)", metavar="N", type=_positive, default=50),
         _JSON,
+    ),
+    Command(
+        "search",
+        "find messages in all conversations",
+        Argument("words", "only messages with all these words", metavar="WORDS"),
+        *_SPAN,
+        Argument("--limit", "the newest N (50)", metavar="N", type=_positive, default=50),
+        _JSON,
+    ),
+    Command(
+        "export",
+        "write a conversation to a file, not encrypted",
+        _CONTACT,
+        Argument("file", "must not exist yet", metavar="FILE"),
+        Argument(
+            "--format",
+            "text, harmless for terminals; or json, exact",
+            choices=("text", "json"),
+            default="text",
+        ),
+    ),
+    Command(
+        "retention",
+        "show or set for how long a conversation is kept",
+        _CONTACT,
+        Argument(
+            "--days",
+            "delete what is older; 0 keeps all; default: as retention_days says",
+            metavar="N|default",
+        ),
     ),
     Command(
         "key",
@@ -393,6 +428,23 @@ COMMANDS: Final = (
         Argument("--peer", "verify FILE: whose log it must be", metavar="PEERID"),
         _JSON,
         problem=_audit_problem,
+    ),
+    Command(
+        "doctor",
+        "say what is right and wrong with the profile, and help",
+        Argument(
+            "--vacuum",
+            "leave no trace of what was deleted, and give its room back",
+            action="store_true",
+        ),
+        Argument(
+            "--salvage",
+            "make a new profile there of what can be read of this one, which is left alone",
+            metavar="DIR",
+        ),
+        problem=lambda args: (
+            "doctor takes one of --vacuum and --salvage" if args.vacuum and args.salvage else ""
+        ),
     ),
     Command(
         "interop",

@@ -24,6 +24,7 @@ _FILES: Final = (
     "passphrase_file",
     "new_passphrase_file",
     "file",
+    "salvage",
     "backup_passphrase_file",
     "kit_passphrase_file",
     "recovery_file",
@@ -103,6 +104,14 @@ def _run(args: Namespace) -> int:
             from p2pchat.cli import message_commands
 
             return message_commands.run(args)
+        case "search" | "export" | "retention":
+            from p2pchat.cli import history_commands
+
+            return history_commands.run(args)
+        case "doctor":
+            from p2pchat.cli import doctor_command
+
+            return doctor_command.run(args)
         case "key":
             from p2pchat.cli import key_commands
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import Any, Final
 
+from p2pchat.cli.history_commands import span_params
 from p2pchat.cli.opening import NO_NODE, is_ours, with_client
 from p2pchat.cli.output import message_lines, name_of, print_json
 from p2pchat.rpc.client import Client
@@ -51,6 +52,7 @@ def _log(args: Namespace) -> int:
         params: dict[str, Any] = {"contact": args.contact}
         if args.search is not None:
             params["search"] = args.search
+        params |= span_params(args)
         while wanted > 0:
             ask = min(wanted, _PAGE)
             page: list[dict[str, Any]] = await client.call("message.list", {**params, "limit": ask})

@@ -32,6 +32,7 @@ from p2pchat.node.contacts import ContactDesk
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
+from p2pchat.node.history import HistoryDesk
 from p2pchat.node.journal import Journal
 from p2pchat.node.keys import KeyDesk
 from p2pchat.node.locks import LockDesk
@@ -117,6 +118,7 @@ class Node:
         self._keys = KeyDesk(self._env, profile, self._reception)
         self.audit = AuditDesk(self._env, profile.store.audit_head, self._journal)
         self.locks = LockDesk(self._env, profile)
+        self.history = HistoryDesk(self._env, profile.store, self._book)
         """What unlocks the profile."""
         self._records = RecordDesk(self._env)
         self._listeners: list[Listener] = []
@@ -146,6 +148,7 @@ class Node:
         try:
             if dial or listen:
                 await self._keys.start()
+                self.history.start()
             for address in listen:
                 listener = await listening.listen(
                     self._env.transport, self._env.store, address, self._reception.accept
@@ -449,6 +452,9 @@ class Node:
         before: str | None = None,
         limit: int = 50,
         search: str | None = None,
+        after_ms: int | None = None,
+        before_ms: int | None = None,
+        oldest: bool = False,
     ) -> list[MessageView]:
         """Return the newest messages, oldest first.
 
@@ -457,13 +463,24 @@ class Node:
             before: Only those before this message id.
             limit: How many, at most ``MESSAGES_MAX``.
             search: Only those that contain all these words.
+            after_ms: Only those that state this time or a later one.
+            before_ms: Only those that state an earlier time.
+            oldest: The oldest of all these, in place of the newest; not with ``search``.
         """
         peer = self._book.find(contact)
         anchor = None if before is None else parse_message_id(before)
         if not 1 <= limit <= MESSAGES_MAX:
             raise UsageError(f"ask for 1 to {MESSAGES_MAX} messages at once")
         records = await self._env.store.read(
-            lambda tx: tx.messages(peer.contact_id, before=anchor, limit=limit, search=search)
+            lambda tx: tx.messages(
+                peer.contact_id,
+                before=anchor,
+                limit=limit,
+                search=search,
+                after_ms=after_ms,
+                before_ms=before_ms,
+                oldest=oldest,
+            )
         )
         return [message_view(peer, record) for record in records]
 

@@ -152,6 +152,22 @@ class MessageView:
     kind: MessageKind = MessageKind.TEXT
 
 
+@dataclass(frozen=True, slots=True)
+class RetentionView:
+    """For how many days a contact's messages are kept, 0 for good; whether the settings say so."""
+
+    days: int
+    follows_settings: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShrinkView:
+    """How large the database was, and how large it is now that nothing deleted is left in it."""
+
+    before_bytes: int
+    after_bytes: int
+
+
 # --- Notifications, past tense ------------------------------------------------------------------
 
 
@@ -269,6 +285,14 @@ class ComparisonEnded:
     tries_left: int
 
 
+@dataclass(frozen=True, slots=True)
+class HistoryCut:
+    """Messages of a contact were deleted because they had been kept long enough."""
+
+    contact: str
+    count: int
+
+
 NodeEvent = (
     MessageArrived
     | MessageStateChanged
@@ -277,6 +301,7 @@ NodeEvent = (
     | SessionRestarted
     | LedgersDiffered
     | KeyNews
+    | HistoryCut
     | AuditWarned
     | ComparisonAsked
     | ComparisonEnded

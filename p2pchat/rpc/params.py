@@ -21,7 +21,10 @@ from p2pchat.constants import (
 )
 from p2pchat.crypto.secret import Secret
 from p2pchat.node.audit_desk import RECORDS_MAX as AUDIT_MAX
+from p2pchat.node.export import ExportFormat
+from p2pchat.node.history import FOUND_MAX
 from p2pchat.node.node import MESSAGES_MAX
+from p2pchat.node.retention import DAYS_MAX
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.store.unlocking import (
     PASSPHRASE_MAX_BYTES,
@@ -44,6 +47,9 @@ MessageId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=NAME_MAX_BYTES)]
 Passphrase = Annotated[bytes, msgspec.Meta(max_length=PASSPHRASE_MAX_BYTES)]
 """As base64, since it is any bytes."""
+Words = Annotated[str, msgspec.Meta(max_length=1024)]
+Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
+"""Unix milliseconds, as the store can hold them."""
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX_BYTES)]
 
 
@@ -135,7 +141,32 @@ class ListParams(ContactParams, frozen=True):
 
     before: MessageId | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=LIST_MAX)] = LIST_DEFAULT
-    search: Annotated[str, msgspec.Meta(max_length=1024)] | None = None
+    search: Words | None = None
+    after_ms: Time | None = None
+    before_ms: Time | None = None
+    oldest: bool = False
+
+
+class SearchParams(Params, frozen=True):
+    """``message.search``, over all contacts."""
+
+    words: Words
+    limit: Annotated[int, msgspec.Meta(ge=1, le=FOUND_MAX)] = LIST_DEFAULT
+    after_ms: Time | None = None
+    before_ms: Time | None = None
+
+
+class ExportParams(ContactParams, frozen=True):
+    """``message.export``."""
+
+    path: Annotated[str, msgspec.Meta(min_length=1, max_length=4096)]
+    format: ExportFormat = ExportFormat.TEXT
+
+
+class RetentionParams(ContactParams, frozen=True):
+    """``contact.retention``; without ``days`` it only tells, with null the settings decide."""
+
+    days: Annotated[int, msgspec.Meta(ge=0, le=DAYS_MAX)] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class LedgerParams(ContactParams, frozen=True):

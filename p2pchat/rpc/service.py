@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 
+from msgspec import UnsetType
+
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.on_record import RecordStep
 from p2pchat.node.views import (
@@ -21,6 +23,7 @@ from p2pchat.node.views import (
     ContactChanged,
     ContactRequested,
     ContactView,
+    HistoryCut,
     KeyNews,
     LedgersDiffered,
     LedgerView,
@@ -54,7 +57,9 @@ class Service:
 
     SIDE_BY_SIDE: ClassVar = frozenset({"message.send"})
     """``Node.send`` gives a message its place in the outbox before it waits for the disk."""
-    UNORDERED: ClassVar = frozenset({"message.wait", "backup.create"})
+    UNORDERED: ClassVar = frozenset(
+        {"message.wait", "message.export", "backup.create", "history.shrink"}
+    )
     """Methods that take long by nature and must not hold up the requests behind them."""
 
     def __init__(self, node: Node, *, on_stop: Callable[[], None] | None = None) -> None:
@@ -91,6 +96,10 @@ class Service:
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
             "message.mark_read": (p.ContactParams, self._mark_read),
+            "message.search": (p.SearchParams, self._search),
+            "message.export": (p.ExportParams, self._export_history),
+            "contact.retention": (p.RetentionParams, self._retention),
+            "history.shrink": (p.Params, self._shrink),
             "message.ledger": (p.LedgerParams, self._ledger),
             "message.wait": (p.WaitParams, self._wait),
             "backup.create": (p.BackupParams, self._backup),
@@ -243,9 +252,37 @@ class Service:
 
     async def _messages(self, params: p.ListParams) -> object:
         views = await self._node.messages(
-            params.contact, before=params.before, limit=params.limit, search=params.search
+            params.contact,
+            before=params.before,
+            limit=params.limit,
+            search=params.search,
+            after_ms=params.after_ms,
+            before_ms=params.before_ms,
+            oldest=params.oldest,
         )
         return [_message(view) for view in views]
+
+    async def _search(self, params: p.SearchParams) -> object:
+        views = await self._node.history.search(
+            params.words,
+            limit=params.limit,
+            after_ms=params.after_ms,
+            before_ms=params.before_ms,
+        )
+        return [{"contact": view.contact, **_message(view)} for view in views]
+
+    async def _export_history(self, params: p.ExportParams) -> object:
+        count = await self._node.history.export(params.contact, params.path, params.format)
+        return {"messages": count}
+
+    async def _retention(self, params: p.RetentionParams) -> object:
+        history = self._node.history
+        if isinstance(params.days, UnsetType):
+            return asdict(await history.retention(params.contact))
+        return asdict(await history.keep_for(params.contact, params.days))
+
+    async def _shrink(self, _: p.Params) -> object:
+        return asdict(await self._node.history.shrink())
 
     async def _cancel(self, params: p.MessageParams) -> object:
         await self._node.cancel(params.contact, params.message_id)
@@ -358,6 +395,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             }
         case SessionRestarted(contact, cause):
             return "session.restarted", {"contact": contact, "cause": cause}
+        case HistoryCut(contact, count):
+            return "history.cut", {"contact": contact, "count": count}
         case LedgersDiffered(view):
             return "ledger.differed", _ledger(view)
         case KeyNews(contact, kind, at_ms):

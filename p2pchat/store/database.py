@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from types import MappingProxyType
@@ -29,6 +30,7 @@ from p2pchat.store.freshness import CountFile
 from p2pchat.store.ports import AuditEvent, IdentityRecord, Transaction
 from p2pchat.store.profile import AUDIT_HEAD, COUNT
 from p2pchat.store.reader import Reader
+from p2pchat.store.safe_copy import bring_forward
 from p2pchat.store.schema import migrate
 from p2pchat.store.search import SearchIndex
 from p2pchat.store.transaction import SqlTransaction
@@ -94,6 +96,18 @@ class Database:
             StoreError: It cannot be opened.
         """
         return open_database(self._path, self._key, read_only=True)
+
+    def shrink(self) -> Awaitable[None]:
+        """Write the database anew without a trace of what was deleted (``Writer.shrink``).
+
+        Raises:
+            StoreError: The store is closed. When awaited: it could not be done now.
+        """
+        return self._writer.inbox.submit_alone(self._writer.shrink)
+
+    def size_bytes(self) -> int:
+        """Return how large the database's file is."""
+        return self._path.stat().st_size
 
     def on_warning(self, warned: Callable[[AuditEvent], None]) -> None:
         """Call ``warned`` with each warning of the audit log, those since the opening included.
@@ -186,9 +200,8 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
     probe(path, key, database_id)
     with translated():
         reading = None
-        writing = open_database(path, key)
+        writing = bring_forward(partial(open_database, path, key), path)
         try:
-            migrate(writing)
             identity = SqlTransaction(writing, SearchIndex(writing)).identity()
             if identity is None:
                 raise DamagedStoreError("the profile's database holds no identity")

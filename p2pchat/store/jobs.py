@@ -19,10 +19,15 @@ from p2pchat.store.ports import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A unit of work and the future that waits for it; ``future`` belongs to an event loop."""
+    """A unit of work and the future that waits for it; ``future`` belongs to an event loop.
 
-    work: Callable[[Transaction], Any]
+    Attributes:
+        alone: It takes no transaction, since it cannot be in one, and is given nothing.
+    """
+
+    work: Callable[..., Any]
     future: asyncio.Future[Any]
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +55,22 @@ class Inbox:
         Raises:
             StoreError: The store is closed.
         """
+        return self._put(work, alone=False)
+
+    def submit_alone(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Queue what runs outside of any transaction, after those queued before it.
+
+        Raises:
+            StoreError: The store is closed.
+        """
+        return self._put(work, alone=True)
+
+    def _put(self, work: Callable[..., Any], *, alone: bool) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         with self._lock:
             if self._closed:
                 raise StoreError("the profile is closed")
-            self.queue.put(Job(work, future))
+            self.queue.put(Job(work, future, alone))
         return future
 
     def close(self) -> None:

@@ -371,14 +371,55 @@ class Transaction(Protocol):
         before: bytes | None = None,
         limit: int = 100,
         search: str | None = None,
+        after_ms: int | None = None,
+        before_ms: int | None = None,
+        oldest: bool = False,
     ) -> list[MessageRecord]:
         """Return the newest ``limit`` messages (before a message id), oldest first.
 
         ``search`` keeps those that contain all words (whole ones; case and diacritics ignored,
-        no character has a special meaning); empty or blank, it keeps all.
+        no character has a special meaning); empty or blank, it keeps all. ``after_ms`` keeps
+        those that state this time or a later one, ``before_ms`` those that state an earlier one.
+        With ``oldest``, the oldest ``limit`` of what is kept; not with ``search``.
 
         Raises:
-            UsageError: ``limit`` is not positive, ``before`` does not exist, or too many words.
+            UsageError: ``limit`` is not positive, ``before`` does not exist, too many words, or
+                ``oldest`` with a search.
+        """
+
+    def find_messages(
+        self,
+        words: str,
+        *,
+        limit: int,
+        after_ms: int | None = None,
+        before_ms: int | None = None,
+    ) -> list[MessageRecord]:
+        """Return the newest ``limit`` messages of all contacts with all words, oldest first.
+
+        Raises:
+            UsageError: ``limit`` is not positive, or too many words.
+        """
+
+    def messages_above(self, contact_id: int, position: int, limit: int) -> list[MessageRecord]:
+        """Return the oldest messages above a position, oldest first."""
+
+    def retention(self, contact_id: int) -> int | None:
+        """Return for how many days a contact's messages are kept; None if as the settings say."""
+
+    def set_retention(self, contact_id: int, days: int | None) -> None:
+        """Set it; 0 keeps all, None leaves it to the settings."""
+
+    def has_outlived(self, contact_id: int, before_ms: int) -> bool:
+        """Tell whether ``delete_outlived`` would delete something."""
+
+    def delete_outlived(self, contact_id: int, before_ms: int, limit: int) -> int:
+        """Delete the oldest settled messages that state a time before ``before_ms``.
+
+        Neither outgoing ones that are not delivered yet, nor incoming ones that are not read.
+
+        Returns:
+            How many went, ``limit`` at most.
         """
 
     def session(self, contact_id: int) -> SessionRecord | None:

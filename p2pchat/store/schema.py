@@ -27,7 +27,7 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
-from p2pchat.store import audit, freshness, ledger, statements
+from p2pchat.store import audit, freshness, history, ledger, statements
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -155,6 +155,7 @@ _VERSION_2: Final[tuple[str, ...]] = (
     _VERIFICATION,
     _STATEMENTS,
     statements.TABLES,
+    history.TABLES,
 )
 
 
@@ -163,7 +164,7 @@ def _to_version_1(connection: apsw.Connection) -> None:
 
 
 def _to_version_2(connection: apsw.Connection) -> None:
-    """What the life of keys needs."""
+    """What the life of keys and of messages needs."""
     for part in _VERSION_2:
         connection.execute(part)
     execute = audit.executor(connection)

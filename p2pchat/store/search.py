@@ -18,6 +18,7 @@ from typing import Final
 import apsw
 
 from p2pchat.errors import UsageError
+from p2pchat.store.history import ALWAYS_MS
 from p2pchat.store.rows import MESSAGE_QUERY, Row
 
 SEARCH_WORDS_MAX: Final = 32
@@ -28,6 +29,12 @@ INDEX_BATCH_CHARS: Final = 1 << 17
 """A batch of long messages ends earlier, at two of the longest."""
 PURGE_STEP_PAGES: Final = 64
 """Pages rewritten by one step of a purge."""
+
+_IN_SPAN: Final = (
+    "AND (SELECT sent_at_ms >= ?4 AND sent_at_ms < ?5 FROM message"
+    " WHERE position = message_index.rowid)"
+)
+"""Asked of each hit in turn until there are enough; without dates nothing is asked."""
 
 Phrase = tuple[str, ...]
 
@@ -41,14 +48,23 @@ class SearchIndex:
         self._connection = connection
         self._tokenizer = connection.fts5_tokenizer("unicode61", ["remove_diacritics", "2"])
 
-    def find(self, contact_id: int, words: str, before: int, limit: int) -> list[Row]:
+    def find(
+        self,
+        words: str,
+        before: int,
+        limit: int,
+        *,
+        contact_id: int | None = None,
+        span_ms: tuple[int, int] = ALWAYS_MS,
+    ) -> list[Row]:
         """Return the newest ``limit`` rows that contain all ``words``, newest first.
 
         Args:
-            contact_id: The conversation.
             words: As a person typed them; no character has a special meaning.
             before: Only positions below this.
             limit: At most so many.
+            contact_id: The conversation; all of them if not given.
+            span_ms: Only messages that state a time from the first on and before the second.
 
         Raises:
             UsageError: More than ``SEARCH_WORDS_MAX`` words.
@@ -59,9 +75,9 @@ class SearchIndex:
         indexed_to = self._indexed_to()
         found: list[Row] = []
         tail = self._connection.execute(
-            f"{MESSAGE_QUERY} WHERE contact_id = ? AND position > ?"
-            " AND position < ? ORDER BY position DESC",
-            (contact_id, indexed_to, before),
+            f"{MESSAGE_QUERY} WHERE (?1 IS NULL OR contact_id = ?1) AND position > ?2"
+            " AND position < ?3 AND sent_at_ms >= ?4 AND sent_at_ms < ?5 ORDER BY position DESC",
+            (contact_id, indexed_to, before, *span_ms),
         )
         with closing(tail):  # a statement left in the middle would hold its snapshot
             for row in tail:
@@ -69,14 +85,19 @@ class SearchIndex:
                     found.append(row)
                     if len(found) == limit:
                         return found
-        expression = f'contact:"{contact_id}"' + "".join(
-            f' AND body:"{" ".join(phrase)}"' for phrase in phrases
-        )
+        terms = [f'body:"{" ".join(phrase)}"' for phrase in phrases]
+        if contact_id is not None:
+            terms.insert(0, f'contact:"{contact_id}"')
+        values: list[object] = [" AND ".join(terms), before, limit - len(found)]
+        in_span = ""
+        if span_ms != ALWAYS_MS:
+            in_span = _IN_SPAN
+            values += span_ms
         found += self._connection.execute(
-            f"{MESSAGE_QUERY} WHERE position IN (SELECT rowid FROM message_index"  # noqa: S608  # a constant
-            " WHERE message_index MATCH ? AND rowid < ? ORDER BY rowid DESC LIMIT ?)"
-            " ORDER BY position DESC",
-            (expression, before, limit - len(found)),
+            f"{MESSAGE_QUERY} WHERE position IN (SELECT rowid FROM message_index"  # noqa: S608  # constants
+            f" WHERE message_index MATCH ?1 AND rowid < ?2 {in_span}"
+            " ORDER BY rowid DESC LIMIT ?3) ORDER BY position DESC",
+            values,
         )
         return found
 

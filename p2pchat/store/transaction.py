@@ -19,7 +19,7 @@ from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.session.ledger import Head, LedgerSummary
-from p2pchat.store import audit, freshness, ledger, statements
+from p2pchat.store import audit, freshness, history, ledger, statements
 from p2pchat.store.audit_types import AuditLog, AuditRecord
 from p2pchat.store.ports import (
     AuditEvent,
@@ -342,8 +342,12 @@ class SqlTransaction:
         before: bytes | None = None,
         limit: int = 100,
         search: str | None = None,
+        after_ms: int | None = None,
+        before_ms: int | None = None,
+        oldest: bool = False,
     ) -> list[MessageRecord]:
         """See ``ports.Transaction``."""
+        span_ms = _span(after_ms, before_ms)
         if limit < 1:
             raise UsageError("ask for at least one message")
         below = _NO_POSITION
@@ -353,14 +357,61 @@ class SqlTransaction:
                 raise UsageError("there is no such message to start before")
             below = anchor.position
         if search is not None and search.strip():
-            rows = self._index.find(contact_id, search, below, limit)
+            if oldest:
+                raise UsageError("a search finds the newest; give the dates between which to look")
+            rows = self._index.find(search, below, limit, contact_id=contact_id, span_ms=span_ms)
         else:
             rows = self._execute(
                 f"{MESSAGE_QUERY} WHERE contact_id = ? AND position < ?"
-                " ORDER BY position DESC LIMIT ?",
-                (contact_id, below, limit),
+                " AND sent_at_ms >= ? AND sent_at_ms < ?"
+                f" ORDER BY position {'' if oldest else 'DESC'} LIMIT ?",
+                (contact_id, below, *span_ms, limit),
             )
+        records = [message_from(row) for row in rows]
+        return records if oldest else records[::-1]
+
+    def find_messages(
+        self,
+        words: str,
+        *,
+        limit: int,
+        after_ms: int | None = None,
+        before_ms: int | None = None,
+    ) -> list[MessageRecord]:
+        """See ``ports.Transaction``."""
+        if limit < 1:
+            raise UsageError("ask for at least one message")
+        rows = self._index.find(words, _NO_POSITION, limit, span_ms=_span(after_ms, before_ms))
         return [message_from(row) for row in reversed(rows)]
+
+    def messages_above(self, contact_id: int, position: int, limit: int) -> list[MessageRecord]:
+        """See ``ports.Transaction``."""
+        rows = self._execute(
+            f"{MESSAGE_QUERY} WHERE contact_id = ? AND position > ? ORDER BY position LIMIT ?",
+            (contact_id, position, limit),
+        )
+        return [message_from(row) for row in rows]
+
+    # --- Retention ---------------------------------------------------------------------------
+
+    def retention(self, contact_id: int) -> int | None:
+        """See ``ports.Transaction``."""
+        return history.days_of(self._execute, contact_id)
+
+    def set_retention(self, contact_id: int, days: int | None) -> None:
+        """See ``ports.Transaction``."""
+        history.keep_for(self._execute, contact_id, days)
+
+    def has_outlived(self, contact_id: int, before_ms: int) -> bool:
+        """See ``ports.Transaction``."""
+        return bool(history.outlived(self._execute, contact_id, before_ms, 1))
+
+    def delete_outlived(self, contact_id: int, before_ms: int, limit: int) -> int:
+        """See ``ports.Transaction``."""
+        positions = history.outlived(self._execute, contact_id, before_ms, limit)
+        history.delete(self._execute, positions)
+        self._index.forget(positions)
+        return len(positions)
 
     # --- Session and envelopes ---------------------------------------------------------------
 
@@ -449,6 +500,12 @@ class SqlTransaction:
     def forget_ledger(self, contact_id: int) -> None:
         """See ``ports.Transaction``."""
         ledger.forget(self._execute, contact_id)
+
+
+def _span(after_ms: int | None, before_ms: int | None) -> tuple[int, int]:
+    """Return the first time that counts and the first that does not any more."""
+    first, end = history.ALWAYS_MS
+    return (first if after_ms is None else after_ms, end if before_ms is None else before_ms)
 
 
 def name_key_of(name: str) -> str:

@@ -88,6 +88,22 @@ class Writer:
         self.inbox.close()
         self._thread.join()
 
+    def shrink(self) -> None:
+        """Leave nothing of what was deleted; only on this thread, by ``Inbox.submit_alone``.
+
+        The search index drops the words of deleted messages, the file is written anew without
+        free pages, and the log, which has held both, is cut to nothing. The copy is made in
+        memory: as a temporary file it would have to be encrypted too.
+
+        Raises:
+            StoreError: Somebody reads meanwhile, or the disk refuses; nothing is lost.
+        """
+        while self._step_index():
+            pass
+        self._connection.execute("VACUUM")
+        if not self._empty_log():
+            raise StoreError("the database is being read at this moment; try again")
+
     def _note_log_size(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._log_pages = pages
         return apsw.SQLITE_OK
@@ -96,12 +112,16 @@ class Writer:
         more = True
         while more:
             group, more = self._next_group()
-            if group:
-                deliver(self._run_group(group))
+            if together := [job for job in group if not job.alone]:
+                deliver(self._run_group(together))
                 if self._audited:
                     # After the results: nobody waits for the head's file, which may lag.
                     self._on_audit(self._audited)
                     self._audited = []
+            for job in group:
+                if job.alone:
+                    deliver([self._run_alone(job)])
+            if group:
                 self._tidy = False
                 while self._overdue() and self._housekeep():
                     pass
@@ -163,6 +183,13 @@ class Writer:
         if self._holds_old_keys:
             self._empty_log()
         return outcomes
+
+    def _run_alone(self, job: Job) -> Outcome:
+        try:
+            return Outcome(job, value=job.work())
+        except Exception as error:  # noqa: BLE001  # a dead thread would let everybody wait for ever
+            self._roll_back()
+            return Outcome(job, error=_failure(error) if isinstance(error, apsw.Error) else error)
 
     def _all(self, sql: str, values: Sequence[Any]) -> list[Row]:
         return self._connection.execute(sql, values).fetchall()

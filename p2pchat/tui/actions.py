@@ -176,11 +176,19 @@ class HistoryLoaded:
 
 @dataclass(frozen=True, slots=True)
 class SearchDone:
-    """Answer of ``message.list`` with words."""
+    """Answer of ``message.list`` with words, or from a time on."""
 
     handle: str
-    words: str
+    wanted: str | int
     found: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """Answer of ``message.export``."""
+
+    file: str
+    messages: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +409,7 @@ Action = (
     | ContactSettled
     | HistoryLoaded
     | SearchDone
+    | Exported
     | MessageStored
     | NumberShown
     | NumberAgreed

@@ -49,6 +49,7 @@ Answer = (
     | a.ContactSettled
     | a.HistoryLoaded
     | a.SearchDone
+    | a.Exported
     | a.MessageStored
     | a.NumberShown
     | a.NumberAgreed
@@ -94,9 +95,13 @@ def answered(state: AppState, action: Answer) -> Step:
         case a.HistoryLoaded(handle, before, messages):
             chat = chats.merge_page(state.conversation(handle), before, messages)
             return see(with_chat(state, handle, chat), handle)
-        case a.SearchDone(handle, words, found):
+        case a.SearchDone(handle, wanted, found):
             panel = state.panel
-            if isinstance(panel, SearchPanel) and (panel.handle, panel.words) == (handle, words):
+            if (
+                isinstance(panel, SearchPanel)
+                and panel.handle == handle
+                and wanted == (panel.words if panel.after_ms is None else panel.after_ms)
+            ):
                 return replace(state, panel=replace(panel, found=found)), ()
             return state, ()
         case a.MessageStored(handle, local_key, message_id, delivery):
@@ -120,6 +125,8 @@ def answered(state: AppState, action: Answer) -> Step:
             contact = state.contact(handle)
             whom = contact.name if contact else "all contacts"
             return with_flash(state, f"Trying to reach {whom} now."), (list_contacts(),)
+        case a.Exported(file, count):
+            return with_flash(state, f"Wrote {count} messages to {file}, not encrypted."), ()
         case a.MarkedRead():
             return state, ()
         case _ as unreachable:

@@ -308,7 +308,8 @@ def _search(state: AppState, panel: SearchPanel, cells: int, zone: tzinfo | None
     contact = state.contact(panel.handle)
     who = contact.name if contact else "this contact"
     words = clean_line(panel.words, 60)
-    title = f"“{words}” in the chat with {who}"
+    what = f"“{words}” in the" if panel.after_ms is None else f"From {words} on: the"
+    title = f"{what} chat with {who}"
     heading = [EMPTY, *paragraph(title, cells - 1, "class:heading", " "), EMPTY]
     if panel.found is None:
         return [*heading, line(("class:dim", " Searching…"))]

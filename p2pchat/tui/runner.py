@@ -8,6 +8,7 @@ notifications cost a few lists.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -95,14 +96,21 @@ async def _lives(client: Client) -> bool:
     return not isinstance(answer, CallFailed) or answer.locked
 
 
+def _params(call: Call) -> dict[str, object]:
+    """Return the call's parameters as they leave this process."""
+    params = {
+        # Revealed only here: a state, an action or an effect that is printed shows nothing.
+        name: value.reveal().decode() if isinstance(value, Secret) else value
+        for name, value in call.params
+    }
+    if call.method == "message.export":  # named from this process's folder, not the node's
+        params["path"] = os.path.abspath(os.path.expanduser(str(params["path"])))  # noqa: PTH100, PTH111  # no symlink is resolved
+    return params
+
+
 async def _carry_out(client: Client, call: Call) -> Action:
     try:
-        params = {
-            # Revealed only here: a state, an action or an effect that is printed shows nothing.
-            name: value.reveal().decode() if isinstance(value, Secret) else value
-            for name, value in call.params
-        }
-        result = await client.call(call.method, params)
+        result = await client.call(call.method, _params(call))
     except RpcError as error:
         trust, locked = error.code == RpcCode.TRUST, error.code == RpcCode.LOCKED
         return CallFailed(call, str(error), trust=trust, locked=locked)

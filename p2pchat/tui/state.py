@@ -228,11 +228,18 @@ class WhoPanel:
 
 @dataclass(frozen=True, slots=True)
 class SearchPanel:
-    """Messages of one contact that contain all words; ``found`` is None while searching."""
+    """Messages of one contact that contain all words, or from a day on.
+
+    Attributes:
+        words: Or the day, as typed.
+        found: None while searching.
+        after_ms: When the day begins.
+    """
 
     handle: str
     words: str
     found: tuple[Message, ...] | None = None
+    after_ms: int | None = None
 
 
 Panel = HelpPanel | LinkPanel | VerifyPanel | PhrasePanel | WhoPanel | SearchPanel

@@ -9,13 +9,15 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from p2pchat.constants import SAFETY_NUMBER_DIGITS, TEXT_MAX_BYTES
+from p2pchat.errors import UsageError
 from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
 from p2pchat.tui import chats, phrase, recording
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
+from p2pchat.tui.dates import day_span_ms
 from p2pchat.tui.effects import Call, Leave, LockProfile, SetComposer
 from p2pchat.tui.entering import lock
-from p2pchat.tui.navigation import Step, open_chat, open_panel, with_chat, with_flash
+from p2pchat.tui.navigation import Step, open_chat, open_panel, sentence, with_chat, with_flash
 from p2pchat.tui.state import (
     AppState,
     Comparison,
@@ -154,6 +156,10 @@ def _run(state: AppState, name: str, argument: str, now_ms: int) -> Step:
             return phrase.asked_for(_emptied(state), argument)
         case "search":
             return _search(state, argument)
+        case "date":
+            return _date(state, argument)
+        case "export":
+            return _export(state, argument)
         case "retry":
             return _done(state, Call("contact.retry", _contact_param(state), state.active))
         case "myid":
@@ -237,6 +243,34 @@ def _search(state: AppState, words: str) -> Step:
     params = (("contact", contact.handle), ("search", words), ("limit", SEARCH_LIMIT))
     call = Call("message.list", params, contact.handle)
     return open_panel(_emptied(state), SearchPanel(contact.handle, words), call)
+
+
+def _date(state: AppState, day: str) -> Step:
+    """Show what was said from a day on, in the panel of a search."""
+    contact = state.active_contact
+    if contact is None:
+        return with_flash(state, "There is no chat here to look into.", Tone.ERROR), ()
+    try:
+        after_ms, _ = day_span_ms(day)
+    except UsageError as error:
+        return with_flash(state, sentence(str(error)), Tone.ERROR), ()
+    params = (
+        ("contact", contact.handle),
+        ("after_ms", after_ms),
+        ("oldest", True),
+        ("limit", SEARCH_LIMIT),
+    )
+    panel = SearchPanel(contact.handle, day.strip(), after_ms=after_ms)
+    return open_panel(_emptied(state), panel, Call("message.list", params, contact.handle))
+
+
+def _export(state: AppState, file: str) -> Step:
+    contact = state.active_contact
+    if contact is None:
+        return with_flash(state, "There is no chat here to export.", Tone.ERROR), ()
+    form = "json" if file.endswith(".json") else "text"
+    params = (("contact", contact.handle), ("path", file), ("format", form))
+    return _done(state, Call("message.export", params, contact.handle))
 
 
 def _resolve(state: AppState, name: str) -> Contact | None:

@@ -79,6 +79,10 @@ class _Sent(msgspec.Struct):
     state: str
 
 
+class _Written(msgspec.Struct):
+    messages: int
+
+
 class _Number(msgspec.Struct):
     number: str
 
@@ -197,6 +201,10 @@ def _answered(call: Call, result: object) -> Action:
             return a.MessageStored(call.handle, call.local_key, sent.message_id, state)
         case "message.list":
             return _listed(call, msgspec.convert(result, list[_Message]))
+        case "message.export":
+            written = msgspec.convert(result, _Written)
+            file = _line(str(dict(call.params)["path"]), REASON_MAX_CHARS)
+            return a.Exported(file, written.messages)
         case "message.mark_read":
             return a.MarkedRead(call.handle)
         case _:
@@ -208,6 +216,8 @@ def _listed(call: Call, listed: list[_Message]) -> Action:
     params = dict(call.params)
     if "search" in params:
         return a.SearchDone(call.handle, str(params["search"]), messages)
+    if isinstance(after_ms := params.get("after_ms"), int):
+        return a.SearchDone(call.handle, after_ms, messages)
     return a.HistoryLoaded(call.handle, str(params.get("before", "")), messages)
 
 
@@ -249,7 +259,7 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "unlock.failures":
             told = msgspec.convert(params, _Failures)
             return a.FailuresTold(told.count, told.last_at_ms)
-        case "notifications.lost":
+        case "notifications.lost" | "history.cut":
             return a.NewsLost()
         case _:
             return None

@@ -1,4 +1,4 @@
-"""Benchmarks against the libraries that people would use instead.
+"""Benchmarks against what people would use instead, and against what is promised.
 
 ``uv run --locked --group bench python -m tests.bench [NAME…] [--json]``
 """

@@ -16,6 +16,8 @@ MODULES: Final = (
     "ratchet_pingpong",
     "handshake_xx",
     "handshake_xxhfs",
+    "store_commit",
+    "million_messages",
     "node_throughput",
 )
 """Benchmarks in the order in which they run."""

@@ -9,6 +9,9 @@ The floor is what the same path costs with nothing of ours in it: two processes,
 plain SQLite files with ``synchronous=FULL``, the same three commits for each group of 128
 messages, no encryption, no index, no event loop. No chat program can be that simple; the ratio
 says what everything else costs.
+
+Beside it: as many messages both ways at once, of which the slower direction counts, and the time
+from one ``send`` to its stored acknowledgement while nothing else is said.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import IO, Any, Final
@@ -38,19 +42,32 @@ TEXT: Final = "m" * 100
 AT_ONCE: Final = 256
 GROUP: Final = 128
 ROUNDS: Final = 5
+SINGLES: Final = 100
+"""Messages one at a time, for each round."""
 RECORD_LEN: Final = 116
 """The floor's message: 16-byte id and 100 bytes."""
 
 
-def run() -> dict[str, Any]:
-    """Measure both in turn; the medians count."""
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Seconds of one round: ``MESSAGES`` one way, both ways, and of one message alone."""
+
+    one_way: float
+    both_ways: float
+    single: float
+
+
+def run() -> Iterator[dict[str, Any]]:
+    """Measure ours and the floor in turn; the medians count."""
     ours, floor = [], []
     with tempfile.TemporaryDirectory(prefix="p2pchat-bench-") as folder:
         for number in range(ROUNDS):
             ours.append(asyncio.run(_ours(Path(folder, f"ours{number}"))))
             floor.append(_floor(Path(folder, f"floor{number}")))
-    our_time, floor_time = statistics.median(ours), statistics.median(floor)
-    return {
+    our_time, floor_time = statistics.median(one.one_way for one in ours), statistics.median(floor)
+    both_ways = MESSAGES / statistics.median(one.both_ways for one in ours)
+    latency_ms = statistics.median(one.single for one in ours) * 1000
+    yield {
         "name": NAME,
         "ours": round(MESSAGES / our_time),
         "peer": round(MESSAGES / floor_time),
@@ -58,19 +75,44 @@ def run() -> dict[str, Any]:
         "unit": "messages/s",
         "ratio": round(our_time / floor_time, 2),
     }
+    yield _alone("both ways", both_ways, "messages/s each")
+    yield _alone("latency p50", latency_ms, "ms")
+
+
+def _alone(what: str, ours: float, unit: str) -> dict[str, Any]:
+    return {
+        "name": f"node {what}",
+        "ours": ours,
+        "peer": None,
+        "peer_name": None,
+        "unit": unit,
+        "ratio": None,
+    }
 
 
 # --- ours -----------------------------------------------------------------------------------------
 
 
-async def _ours(folder: Path) -> float:
+async def _ours(folder: Path) -> Figures:
     with _child("node", folder / "receiver") as (told, tell):
         async with await _node(folder / "sender", "Sender", dial=True) as sender:
             view = await sender.add_contact(told())
             tell(sender.identity().link)
             warm = await sender.send(view.contact, TEXT)
             await sender.wait_delivered(view.contact, warm.message_id, 10.0)
-            return await measure(sender, view.contact)
+            one_way = await measure(sender, view.contact)
+            singles = [await _single(sender, view.contact) for _ in range(SINGLES)]
+            tell("go")
+            here = await measure(sender, view.contact)
+            there = float(await asyncio.to_thread(told))
+            return Figures(one_way, max(here, there), statistics.median(singles))
+
+
+async def _single(sender: Node, contact: str) -> float:
+    start = time.perf_counter()
+    sent = await sender.send(contact, TEXT)
+    await sender.wait_delivered(contact, sent.message_id, 10.0)
+    return time.perf_counter() - start
 
 
 async def measure(sender: Node, contact: str) -> float:
@@ -109,7 +151,9 @@ async def _receiver(folder: Path) -> None:
     async with await _node(folder, "Receiver", dial=False) as node:
         print(node.identity().link, flush=True)
         link = await asyncio.to_thread(sys.stdin.readline)
-        await node.add_contact(link)
+        contact = (await node.add_contact(link)).contact
+        if await asyncio.to_thread(sys.stdin.readline):
+            print(await measure(node, contact), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -7,7 +7,7 @@ A benchmark is a module of one of two shapes.
 is timed. ``OPERATIONS`` says how many operations one call performs (1 if absent); figures are
 microseconds for one operation.
 
-*Measured by itself*: ``NAME`` and ``run()``, which returns the result's fields.
+*Measured by itself*: ``NAME`` and ``run()``, which yields the fields of each result.
 
 The two sides of a comparison run alternately, A B A B, in this one process, so that whatever
 else slows the machine down slows both; each figure is the median of its runs.
@@ -58,7 +58,8 @@ def run_module(
     # Modules are duck-typed on purpose: a benchmark needs no import of this file.
     bench: Any = module
     if hasattr(module, "run"):
-        yield Result(**bench.run())
+        for fields in bench.run():
+            yield Result(**fields)
         return
     peers: dict[str, Factory]
     peers = bench.PEERS if hasattr(module, "PEERS") else {bench.PEER_NAME: bench.peer}

@@ -104,12 +104,12 @@ def test_self_measured_form() -> None:
         "unit": "messages/s",
         "ratio": None,
     }
-    assert run(module(NAME="flow", run=lambda: fields), Scene()) == [Result(**fields)]  # type: ignore[arg-type]  # mixed values on purpose: it is what JSON gives
+    assert run(module(NAME="flow", run=lambda: [fields]), Scene()) == [Result(**fields)]  # type: ignore[arg-type]  # mixed values on purpose: it is what JSON gives
 
 
 def test_result_without_a_field_is_an_error() -> None:
     with pytest.raises(TypeError):
-        run(module(NAME="flow", run=lambda: {"name": "flow"}), Scene())
+        run(module(NAME="flow", run=lambda: [{"name": "flow"}]), Scene())
 
 
 def test_select() -> None:
@@ -152,8 +152,8 @@ class TestCommand:
             raise ModuleNotFoundError("No module named 'peer'", name="peer")
 
         fakes = {
-            "tests.bench.a": module(NAME="a", run=lambda: {"name": "a", **fields}),
-            "tests.bench.b": module(NAME="b", run=lambda: {"name": "b", **fields}),
+            "tests.bench.a": module(NAME="a", run=lambda: [{"name": "a", **fields}]),
+            "tests.bench.b": module(NAME="b", run=lambda: [{"name": "b", **fields}]),
             "tests.bench.c": module(NAME="c", run=without_peer),
         }
         monkeypatch.setattr(command, "MODULES", ("a", "b", "c"))

@@ -147,7 +147,7 @@ def restore(
                     migrate(connection, MIGRATIONS[:schema])
                     connection.execute("BEGIN IMMEDIATE")
                 case tables.Rows() as part:
-                    fresh = _fresh(part, rng=rng, now_ms=now_ms)
+                    fresh = fresh_columns(part, rng=rng, now_ms=now_ms)
                     tables.load(connection, part, fresh)
                 case tables.Settings(content):
                     settings.append(content)
@@ -206,7 +206,9 @@ def _checked(path: Path, passphrase: Secret) -> Iterator[tables.Record]:
         raise _contradicts()
 
 
-def _fresh(part: tables.Rows, *, rng: Rng, now_ms: int) -> Mapping[str, Mapping[str, object]]:
+def fresh_columns(
+    part: tables.Rows, *, rng: Rng, now_ms: int
+) -> Mapping[str, Mapping[str, object]]:
     """Return what a backup omits of the identity: a static key, certified anew."""
     if part.table != "identity":
         return {}

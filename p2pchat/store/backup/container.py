@@ -8,14 +8,13 @@ Layout, version 1, integers big-endian::
 HKDF(salt = nonce, ikm = Argon2id(passphrase), info = label ‖ all before the check) gives the
 stream's key, 32 bytes, and the check, by which a wrong passphrase is told from damage. So the
 head is authenticated, and no two files share a key even under one passphrase. Inside, each record
-is a length of 4 bytes and so many bytes. A file is written under another name, synced, and only
-then gets its own: there is no half a backup, and none is ever written over.
+is a length of 4 bytes and so many bytes. There is no half a backup, and none is ever written over
+(``store.new_file``).
 """
 
 from __future__ import annotations
 
 import hmac
-import os
 import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ from p2pchat.crypto.kdf import hkdf_sha256
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.crypto.stream import CHUNK_BYTES, SEALED_CHUNK_BYTES, ChunkOpener, ChunkSealer
 from p2pchat.errors import CryptoError, DamagedStoreError, DecryptionError, LockedError, StoreError
-from p2pchat.store.keyfile import sync_folder
+from p2pchat.store.new_file import new_file
 
 MAGIC: Final = b"p2pchat-backup\n"
 VERSION: Final = 1
@@ -55,34 +54,20 @@ def write(
     Raises:
         StoreError: The file exists or the disk refuses; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{rng(4).hex()}.part")
-    try:
-        if path.exists():
-            raise StoreError(f"{path} exists; a backup never replaces a file: choose another name")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                head = _HEAD.pack(
-                    MAGIC,
-                    VERSION,
-                    rng(pwhash.SALT_LEN),
-                    pwhash.DEFAULT_TIME_COST,
-                    memory_kib,
-                    rng(NONCE_LEN),
-                )
-                key, check = _keys(head, passphrase)
-                sealer = ChunkSealer(key)
-                file.write(head + check)
-                for chunk, last in _chunks(records):
-                    file.write(sealer.seal(chunk, last=last))
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(temporary, path)  # unlike a rename, it never replaces what came meanwhile
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
-    except OSError as error:
-        raise StoreError(f"cannot write the backup {path}: {error.strerror}") from error
+    with new_file(path, "a backup", rng=rng) as file:
+        head = _HEAD.pack(
+            MAGIC,
+            VERSION,
+            rng(pwhash.SALT_LEN),
+            pwhash.DEFAULT_TIME_COST,
+            memory_kib,
+            rng(NONCE_LEN),
+        )
+        key, check = _keys(head, passphrase)
+        sealer = ChunkSealer(key)
+        file.write(head + check)
+        for chunk, last in _chunks(records):
+            file.write(sealer.seal(chunk, last=last))
 
 
 def read(path: Path, passphrase: Secret) -> Iterator[bytes]:

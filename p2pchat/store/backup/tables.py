@@ -24,6 +24,7 @@ SAVED: Final[tuple[str, ...]] = (
     "identity",
     "setting",
     "contact",
+    "retention",
     "message",
     "ledger",
     "ledger_head",
@@ -140,7 +141,7 @@ def dump(connection: apsw.Connection) -> Iterator[Rows]:
     for table in SAVED:
         columns = [
             name
-            for name in _columns(connection, table)
+            for name in columns_of(connection, table)
             if name not in OMITTED_COLUMNS.get(table, ())
         ]
         batch: list[list[Any]] = []
@@ -170,7 +171,7 @@ def load(
         DamagedStoreError: A table or column that is not of that version, or a row that its
             constraints refuse.
     """
-    known = _columns(connection, part.table) if part.table in SAVED else []
+    known = columns_of(connection, part.table) if part.table in SAVED else []
     added = fresh.get(part.table, {})
     names = [*part.columns, *added]
     if len(set(names)) != len(names) or not set(names) <= set(known):
@@ -183,7 +184,8 @@ def load(
         raise DamagedStoreError(f"the backup's {part.table} rows contradict each other") from error
 
 
-def _columns(connection: apsw.Connection, table: str) -> list[str]:
+def columns_of(connection: apsw.Connection, table: str) -> list[str]:
+    """Return the names of a table's columns; none if there is no such table."""
     with translated():
         return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
 

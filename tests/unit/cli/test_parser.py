@@ -91,7 +91,7 @@ def test_without_a_command_it_is_the_app() -> None:
         ["key", "unheard-of"],
         ["key", "rotate", "--json"],
         ["backup", "create"],
-        ["doctor"],
+        ["doctor", "--vacuum", "--salvage", "folder"],
     ],
     ids=" ".join,
 )

@@ -11,6 +11,7 @@ from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
 from p2pchat.tui import view
 from p2pchat.tui.actions import Action
+from p2pchat.tui.dates import day_span_ms
 from p2pchat.tui.effects import Call, Effect, Leave, SetComposer
 from p2pchat.tui.model import reduce
 from p2pchat.tui.state import (
@@ -26,6 +27,7 @@ from p2pchat.tui.state import (
     SearchPanel,
     VerifyPanel,
 )
+from p2pchat.tui.submit import SEARCH_LIMIT
 
 NOW = 1_795_435_200_000
 NUMBER = " ".join(["12345"] * 12)
@@ -580,3 +582,39 @@ def test_the_composer_says_why_an_unverified_contact_gets_nothing() -> None:
     assert "/verify or /secret" in state.flash.text
     said = " ".join(text for row in view.banner(state, 80) for _, text in row)
     assert "verified contacts only" in said
+
+
+def test_a_day_is_shown_from_its_beginning_on() -> None:
+    state, effects = run(chatting(), a.Submitted("/date 2026-03-02", 0))
+    first_ms, _ = day_span_ms("2026-03-02")
+    assert isinstance(state.panel, SearchPanel)
+    (call,) = [each for each in effects if isinstance(each, Call)]
+    assert dict(call.params) == {
+        "contact": "Bob",
+        "after_ms": first_ms,
+        "oldest": True,
+        "limit": SEARCH_LIMIT,
+    }
+    state, _ = run(state, a.SearchDone("Bob", first_ms + 1, (incoming("other"),)))
+    assert state.panel is not None
+    assert state.panel.found is None  # type: ignore[union-attr]  # a SearchPanel, see above
+    state, _ = run(state, a.SearchDone("Bob", first_ms, (incoming("1"),)))
+    assert state.panel.found == (incoming("1"),)  # type: ignore[union-attr]
+
+
+def test_what_is_no_day_is_said() -> None:
+    state, effects = run(chatting(), a.Submitted("/date soon", 0))
+    assert state.flash is not None
+    assert "is not a day" in state.flash.text
+    assert not [each for each in effects if isinstance(each, Call)]
+
+
+def test_a_chat_is_exported_in_the_form_that_the_name_says() -> None:
+    for file, form in (("out.json", "json"), ("out", "text")):
+        state, effects = run(chatting(), a.Submitted(f"/export {file}", 0))
+        (call,) = [each for each in effects if isinstance(each, Call)]
+        assert call.method == "message.export"
+        assert dict(call.params) == {"contact": "Bob", "path": file, "format": form}
+        state, _ = run(state, a.Exported(file, 3))
+        assert state.flash is not None
+        assert state.flash.text == f"Wrote 3 messages to {file}, not encrypted."

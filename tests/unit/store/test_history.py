@@ -1,0 +1,165 @@
+"""Messages by date, over all contacts, and for how long they are kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from p2pchat.errors import UsageError
+from p2pchat.store import search
+from p2pchat.store.database import Database
+from p2pchat.store.ports import DeliveryState, Direction, MessageRecord, Transaction
+from tests.unit.store.files import contact, incoming, message_id, numbers, outgoing, puts
+
+BOB, CAROL = 1, 2
+
+
+async def fill(store: Database, *records: MessageRecord) -> None:
+    """Two contacts, and these messages."""
+
+    def work(transaction: Transaction) -> None:
+        for name in ("Bob", "Carol"):
+            transaction.put_contact(contact(name))
+        for record in records:
+            transaction.add_message(record)
+
+    await store.write(work)
+
+
+def at(sent_at_ms: int, record: MessageRecord) -> MessageRecord:
+    return replace(record, sent_at_ms=sent_at_ms)
+
+
+async def index_all(store: Database) -> None:
+    """Bring the search index up to date, without waiting for the thread's idleness."""
+    index = search.SearchIndex(store._writer._connection)
+    await store.write(lambda _: index.index_batch())
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "oldest", "limit", "expected"),
+    [
+        (None, None, False, 10, [1, 2, 3, 4, 5]),
+        (30, None, False, 10, [2, 3, 4]),
+        (None, 30, False, 10, [1, 5]),
+        (20, 40, False, 10, [2, 3, 5]),
+        (20, None, False, 2, [4, 5]),
+        (20, None, True, 2, [2, 3]),
+        (None, 30, True, 1, [1]),
+        (99, None, False, 10, []),
+    ],
+)
+async def test_messages_between_two_times_in_the_order_of_the_conversation(
+    store: Database,
+    first: int | None,
+    end: int | None,
+    oldest: bool,
+    limit: int,
+    expected: list[int],
+) -> None:
+    times = {1: 10, 2: 30, 3: 30, 4: 40, 5: 20}  # the last one's clock was behind
+    await fill(store, *(at(ms, incoming(BOB, number)) for number, ms in times.items()))
+    found = await store.read(
+        lambda tx: tx.messages(BOB, after_ms=first, before_ms=end, oldest=oldest, limit=limit)
+    )
+    assert numbers(found) == expected
+
+
+async def test_pages_go_on_between_two_times(store: Database) -> None:
+    await fill(store, *(at(number, incoming(BOB, number)) for number in range(1, 8)))
+    found = await store.read(
+        lambda tx: tx.messages(BOB, before=message_id(6), after_ms=3, before_ms=7, limit=2)
+    )
+    assert numbers(found) == [4, 5]
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+async def test_a_search_over_all_contacts(store: Database, indexed: bool) -> None:
+    await fill(
+        store,
+        at(10, incoming(BOB, 1, "the red kite")),
+        at(20, outgoing(CAROL, 2, "a kite, red")),
+        at(30, incoming(CAROL, 3, "blue")),
+        at(40, incoming(BOB, 4, "red kite again")),
+    )
+    if indexed:
+        await index_all(store)
+    found = await store.read(lambda tx: tx.find_messages("kite red", limit=10))
+    assert [(record.contact_id, record.message_id) for record in found] == [
+        (BOB, message_id(1)),
+        (CAROL, message_id(2)),
+        (BOB, message_id(4)),
+    ]
+    newest = await store.read(lambda tx: tx.find_messages("red", limit=1, before_ms=40))
+    assert numbers(newest) == [2]
+    one = await store.read(lambda tx: tx.messages(BOB, search="red", after_ms=11))
+    assert numbers(one) == [4]
+
+
+async def test_a_search_does_not_begin_at_the_oldest(store: Database) -> None:
+    await fill(store)
+    with pytest.raises(UsageError, match="newest"):
+        await store.read(lambda tx: tx.messages(BOB, search="red", oldest=True))
+
+
+async def test_looking_for_a_date_reads_no_texts(store: Database) -> None:
+    """The index alone tells each message's time."""
+    plan = await store.read(
+        lambda tx: tx._execute(  # type: ignore[attr-defined]
+            "EXPLAIN QUERY PLAN SELECT position FROM message WHERE contact_id = 1"
+            " AND position < 99 AND sent_at_ms >= 1 AND sent_at_ms < 5 ORDER BY position DESC"
+        )
+    )
+    assert "COVERING INDEX message_by_contact" in plan[0][3]
+
+
+async def test_only_what_is_settled_grows_old(store: Database) -> None:
+    states = {
+        1: (Direction.IN, DeliveryState.READ),
+        2: (Direction.IN, DeliveryState.DELIVERED),  # unread
+        3: (Direction.OUT, DeliveryState.QUEUED),
+        4: (Direction.OUT, DeliveryState.SENT),
+        5: (Direction.OUT, DeliveryState.DELIVERED),
+        6: (Direction.OUT, DeliveryState.READ),
+        7: (Direction.OUT, DeliveryState.FAILED),
+        8: (Direction.IN, DeliveryState.READ),  # young
+    }
+    await fill(
+        store,
+        *(
+            MessageRecord(message_id(number), BOB, way, "old", 100 if number == 8 else 10, state)
+            for number, (way, state) in states.items()
+        ),
+        MessageRecord(message_id(9), CAROL, Direction.IN, "old", 10, DeliveryState.READ),
+    )
+    assert await store.read(lambda tx: tx.has_outlived(BOB, 100))
+    assert await store.write(lambda tx: tx.delete_outlived(BOB, 100, 2)) == 2
+    assert await store.write(lambda tx: tx.delete_outlived(BOB, 100, 10)) == 2
+    assert not await store.read(lambda tx: tx.has_outlived(BOB, 100))
+    assert numbers(await store.read(lambda tx: tx.messages(BOB))) == [2, 3, 4, 8]
+    assert numbers(await store.read(lambda tx: tx.messages(CAROL))) == [9]
+
+
+async def test_the_words_of_what_grew_old_leave_the_index(store: Database) -> None:
+    old = MessageRecord(message_id(1), BOB, Direction.IN, "zebra", 1, DeliveryState.READ)
+    await fill(store, old)
+    await index_all(store)
+    assert await store.read(lambda tx: tx.find_messages("zebra", limit=1))
+    await store.write(lambda tx: tx.delete_outlived(BOB, 100, 10))
+    assert not await store.read(lambda tx: tx.find_messages("zebra", limit=1))
+    purge = await store.read(lambda tx: tx._execute("SELECT purge FROM search_state"))  # type: ignore[attr-defined]
+    assert purge != [(0,)]
+
+
+async def test_a_contacts_own_rule_goes_with_the_contact(store: Database) -> None:
+    await fill(store)
+    assert await store.read(lambda tx: tx.retention(BOB)) is None
+    await store.write(lambda tx: tx.set_retention(BOB, 0))
+    await store.write(lambda tx: tx.set_retention(CAROL, 30))
+    assert await store.read(lambda tx: tx.retention(BOB)) == 0
+    await store.write(lambda tx: tx.set_retention(BOB, None))
+    assert await store.read(lambda tx: tx.retention(BOB)) is None
+    await store.write(lambda tx: tx.remove_contact(CAROL))
+    again = await store.write(puts(contact("Carol")))
+    assert await store.read(lambda tx: tx.retention(again.contact_id)) is None
