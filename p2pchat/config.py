@@ -51,6 +51,8 @@ class Config:
             the terminal app does after a quarter of an hour, and ``node`` never.
         verified_only: Send messages to verified contacts only; to others they are refused, and
             what waits goes on waiting. What they send is shown all the same.
+        read_receipts: Tell contacts which of their messages were seen. What they tell is shown
+            whether we tell or not.
     """
 
     listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
@@ -62,6 +64,7 @@ class Config:
     passphrase_command: tuple[str, ...] = ()
     lock_after_s: float | None = None
     verified_only: bool = False
+    read_receipts: bool = False
     cover_interval_s: float | None = None
     rotate_static_days: int = 30
     retention_days: int = 0
@@ -111,6 +114,7 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         passphrase_command=_command(settings, "passphrase_command"),
         lock_after_s=_idle(settings, "lock_after_s"),
         verified_only=_flag(settings, "verified_only", defaults.verified_only),
+        read_receipts=_flag(settings, "read_receipts", defaults.read_receipts),
         cover_interval_s=(
             _seconds(settings, "cover_interval_s", 1.0) if "cover_interval_s" in settings else None
         ),

@@ -73,6 +73,16 @@ MSGPACK_MAX_DEPTH: Final = 8
 """Deeper nesting exhausts parsers; nothing here needs more than two levels."""
 MESSAGE_ID_LEN: Final = 16
 """Random; 2^64 messages before a collision is likely."""
+KIND_MAX_CHARS: Final = 32
+"""Characters of the name of a kind of message (§9.2)."""
+EDIT_WINDOW_MS: Final = 24 * 3600 * 1000
+"""From a message's time to that of its last edit (§9.5): what was read long ago stays as it was."""
+REACTION_MAX_BYTES: Final = 64
+"""UTF-8 bytes of a reaction (§9.5): the longest emoji sequences have about 40."""
+TIMER_MIN_S: Final = 5
+"""Shortest time until messages disappear (§9.6): enough to read a line."""
+TIMER_MAX_S: Final = 365 * 24 * 3600
+"""Longest time until messages disappear (§9.6)."""
 SESSION_ID_LEN: Final = 16
 """Derived with the session's keys (§6.1)."""
 

@@ -20,6 +20,7 @@ from p2pchat.node.environment import Environment
 from p2pchat.node.on_record import forget_state, stored_state
 from p2pchat.node.peer import Peer
 from p2pchat.sanitize import clean_line
+from p2pchat.session.vanishing import Vanishing
 from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, Transaction
 from p2pchat.store.transaction import name_key_of
 
@@ -46,19 +47,21 @@ class PeerBook:
     async def load(self) -> None:
         """Read all contacts from the store."""
 
-        def work(tx: Transaction) -> list[tuple[ContactRecord, str, OnRecord]]:
+        def work(tx: Transaction) -> list[tuple[ContactRecord, str, OnRecord, Vanishing]]:
             return [
                 (
                     record,
                     tx.get_setting(_NOTE_KEY.format(record.contact_id)) or "",
                     stored_state(tx, record.contact_id),
+                    tx.changes(record.contact_id).vanishing(),
                 )
                 for record in tx.contacts()
             ]
 
-        for record, note, on_record in await self._env.store.read(work):
+        for record, note, on_record, vanishing in await self._env.store.read(work):
             peer = self._peers[record.contact_id] = Peer(self._env, record, note)
             peer.on_record = on_record
+            peer.vanishing = vanishing
 
     async def add(self, record: ContactRecord, note: str = "", *, unique: bool = False) -> Peer:
         """Store a new contact, with the note for our first request.
@@ -115,6 +118,10 @@ class PeerBook:
 
         await self._env.store.write(work)
         self._peers.pop(peer.contact_id, None)
+
+    def by_number(self, contact_id: int) -> Peer | None:
+        """Return the contact that the store knows by this number."""
+        return self._peers.get(contact_id)
 
     def by_identity(self, identity: bytes) -> Peer | None:
         """Return the contact that this key is pinned for."""

@@ -10,7 +10,7 @@ from p2pchat.node.clock import Clock
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.revoked import Revocations
 from p2pchat.node.subscription import Hub
-from p2pchat.node.tasks import Supervisor
+from p2pchat.node.tasks import Signal, Supervisor
 from p2pchat.store.ports import Store
 from p2pchat.transport.base import Transport
 
@@ -21,6 +21,7 @@ class Environment:
 
     Attributes:
         dials: Whether this process opens connections by itself.
+        expiring: Wakes who removes messages that disappear: there is a new time to wait for.
     """
 
     store: Store
@@ -33,3 +34,4 @@ class Environment:
     hub: Hub = field(default_factory=Hub)
     supervisor: Supervisor = field(default_factory=Supervisor)
     revocations: Revocations = field(default_factory=Revocations)
+    expiring: Signal = field(default_factory=Signal)

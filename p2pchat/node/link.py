@@ -310,6 +310,8 @@ class Link:
         now = self._clock.monotonic()
         for record in records:
             self._connection.send(SendMessage(to_message(record)), now=now)
+            if record.kind.is_hidden:
+                batch.hidden.add(record.message_id)
         await self._drain(batch)
 
     async def _commit(self, batch: Batch) -> None:
@@ -319,8 +321,8 @@ class Link:
             self._transmit()
             return
         contact_id = peer.contact_id
-        events = self._owner.audited(self, batch)
-        outcome = await self._store.write(lambda tx: batch.apply(tx, contact_id, events))
+        events, now_ms = self._owner.audited(self, batch), self._clock.wall_ms()
+        outcome = await self._store.write(lambda tx: batch.apply(tx, contact_id, now_ms, events))
         self._connection.committed(batch.revision)
         self._transmit()
         self._owner.committed(self, batch, outcome)

@@ -9,7 +9,13 @@ from p2pchat.errors import UsageError
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import MessageArrived, MessageStateChanged, MessageView
+from p2pchat.node.views import (
+    MessageArrived,
+    MessageChanged,
+    MessageRemoved,
+    MessageStateChanged,
+    MessageView,
+)
 from p2pchat.store.ports import DeliveryState, MessageRecord
 
 VERIFY_FIRST: Final = "the settings allow messages to verified contacts only"
@@ -30,15 +36,29 @@ class Announcer:
         if not self._hub.is_heard:
             return
         for message_id in batch.sent:
-            self.state(peer, message_id, DeliveryState.SENT)
+            if message_id not in batch.hidden:
+                self.state(peer, message_id, DeliveryState.SENT)
         for message_id in batch.delivered:
-            self.state(peer, message_id, DeliveryState.DELIVERED)
+            if message_id not in outcome.settled:
+                self.state(peer, message_id, DeliveryState.DELIVERED)
+        for message_id in outcome.read:
+            self.state(peer, message_id, DeliveryState.READ)
         for record in outcome.arrived:
             self._hub.publish(MessageArrived(message_view(peer, record)))
+        for record in outcome.changed:
+            self.changed(peer, record)
 
     def state(self, peer: Peer, message_id: bytes, state: DeliveryState, reason: str = "") -> None:
         """Tell that an outgoing message moved on."""
         self._hub.publish(MessageStateChanged(peer.record.name, message_id.hex(), state, reason))
+
+    def changed(self, peer: Peer, record: MessageRecord) -> None:
+        """Tell how a message looks now."""
+        self._hub.publish(MessageChanged(message_view(peer, record)))
+
+    def removed(self, peer: Peer, message_id: bytes) -> None:
+        """Tell that a message is not there any more."""
+        self._hub.publish(MessageRemoved(peer.record.name, message_id.hex()))
 
 
 def message_view(peer: Peer, record: MessageRecord) -> MessageView:
@@ -55,6 +75,13 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
         state=record.state,
         reason=reason,
         kind=record.kind,
+        reply_to=None if record.refers_to is None else record.refers_to.hex(),
+        quote=record.quote,
+        edited_at_ms=record.edited_at_ms,
+        deleted=record.deleted,
+        reactions=record.reactions,
+        lifetime_s=record.lifetime_s,
+        expires_at_ms=record.expires_at_ms,
     )
 
 

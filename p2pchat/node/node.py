@@ -15,13 +15,13 @@ from typing import Final, Self
 
 from p2pchat import __version__
 from p2pchat.config import Config
-from p2pchat.constants import LINK_ADDRESSES_MAX, MESSAGE_ID_LEN
+from p2pchat.constants import LINK_ADDRESSES_MAX
 from p2pchat.crypto.secret import Rng, Secret
-from p2pchat.errors import LocalProtocolError, UnreachableError, UsageError
+from p2pchat.errors import UnreachableError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.on_record import OnRecord, RecordStep
-from p2pchat.identity.trust import Trust, require_sendable
+from p2pchat.identity.trust import Trust
 from p2pchat.node import listening
 from p2pchat.node.announcing import Announcements
 from p2pchat.node.audit_desk import AuditDesk
@@ -32,6 +32,7 @@ from p2pchat.node.contacts import ContactDesk
 from p2pchat.node.credentials import Credentials
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
+from p2pchat.node.expiry import Expiry
 from p2pchat.node.history import HistoryDesk
 from p2pchat.node.journal import Journal
 from p2pchat.node.keys import KeyDesk
@@ -51,13 +52,12 @@ from p2pchat.node.views import (
     RevokedView,
     StatusView,
 )
-from p2pchat.session.messages import check_text
+from p2pchat.session.vanishing import TimerStep, Vanishing
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import (
     DeliveryState,
     Direction,
     MessageKind,
-    MessageRecord,
     Transaction,
 )
 from p2pchat.transport.base import Listener, Transport
@@ -118,9 +118,11 @@ class Node:
         self._keys = KeyDesk(self._env, profile, self._reception)
         self.audit = AuditDesk(self._env, profile.store.audit_head, self._journal)
         self.locks = LockDesk(self._env, profile)
-        self.history = HistoryDesk(self._env, profile.store, self._book)
         """What unlocks the profile."""
+        self.history = HistoryDesk(self._env, profile.store, self._book)
         self._records = RecordDesk(self._env)
+        self._changes = self._reception.changes
+        self._expiry = Expiry(self._env, self._book)
         self._listeners: list[Listener] = []
         self._stopped = False
 
@@ -145,6 +147,8 @@ class Node:
         await self._reception.requests.load()
         await self._env.supervisor.start()
         await self._journal.begin(self._profile.store)
+        await self._expiry.sweep()
+        self._env.supervisor.spawn(self._expiry.run, "expiry")
         try:
             if dial or listen:
                 await self._keys.start()
@@ -375,24 +379,39 @@ class Node:
             TrustError: The contact is changed, blocked, or only a request.
         """
         peer = self._book.find(contact)
-        self._env.revocations.require_own_key()
-        require_sendable(peer.record.pin, verified_only=self._env.config.verified_only)
-        try:
-            check_text(text)
-        except LocalProtocolError as error:
-            raise UsageError(str(error)) from error
-        record = MessageRecord(
-            message_id=self._env.rng(MESSAGE_ID_LEN),
-            contact_id=peer.contact_id,
-            direction=Direction.OUT,
-            text=text,
-            sent_at_ms=self._env.clock.wall_ms(),
-            state=DeliveryState.QUEUED,
-        )
-        await self._env.store.write(lambda tx: tx.add_message(record))
-        if peer.link is not None:
-            peer.link.messages_wait()
-        return message_view(peer, record)
+        return message_view(peer, await self._changes.send(peer, text))
+
+    async def reply(self, contact: str, message_id: str, text: str) -> MessageView:
+        """Queue a message that answers another one; otherwise as ``send``.
+
+        Raises:
+            UsageError: There is no message to answer, or the text cannot be sent.
+        """
+        peer = self._book.find(contact)
+        wanted = parse_message_id(message_id)
+        return message_view(peer, await self._changes.send(peer, text, wanted))
+
+    async def edit(self, contact: str, message_id: str, text: str) -> None:
+        """Replace the text of a message of ours, for both (§9.5).
+
+        Raises:
+            UsageError: It is none of ours or too old, the text cannot be sent, or the contact's
+                program does not know edited messages; so, with what each needs, below.
+            TrustError: Nothing may be sent to the contact; so below.
+        """
+        await self._changes.edit(self._book.find(contact), parse_message_id(message_id), text)
+
+    async def delete(self, contact: str, message_id: str) -> None:
+        """Delete a message of ours, for both; what has not left yet leaves no trace."""
+        await self._changes.delete(self._book.find(contact), parse_message_id(message_id))
+
+    async def react(self, contact: str, message_id: str, emoji: str) -> None:
+        """Set our reaction to a message of either side; an empty one takes it back."""
+        await self._changes.react(self._book.find(contact), parse_message_id(message_id), emoji)
+
+    async def timer(self, contact: str, step: TimerStep, seconds: int = 0) -> Vanishing:
+        """Propose that messages disappear after some seconds, accept, decline or end it (§9.6)."""
+        return await self._changes.timer(self._book.find(contact), step, seconds)
 
     async def record(self, contact: str, step: RecordStep) -> OnRecord:
         """Propose to go on the record with a contact, accept, decline or end it (§9.4).
@@ -436,7 +455,7 @@ class Node:
             if record is None or record.direction is not Direction.OUT:
                 raise UsageError("there is no such message of yours")
             if record.kind not in (MessageKind.TEXT, MessageKind.STATEMENT):
-                raise UsageError("a word about the record is not taken back; say another one")
+                raise UsageError("only a message is taken back; say another word instead")
             if record.state is not DeliveryState.QUEUED:
                 raise UsageError(f"too late: the message is {record.state.value}")
             tx.delete_message(peer.contact_id, wanted)
@@ -490,10 +509,7 @@ class Node:
 
     async def mark_read(self, contact: str) -> None:
         """Note that the person has seen everything."""
-        peer = self._book.find(contact)
-        await self._env.store.write(lambda tx: tx.mark_read(peer.contact_id))
-        peer.set_unread(0)
-        peer.show()
+        await self._changes.read(self._book.find(contact))
 
     async def wait_delivered(
         self,

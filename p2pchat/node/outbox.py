@@ -14,8 +14,10 @@ from typing import Final
 from p2pchat.identity.on_record import RecordStep
 from p2pchat.node.clock import Clock
 from p2pchat.node.tasks import Signal
+from p2pchat.session.changes import Delete, Edit, Reaction, ReadUpTo, Timer
 from p2pchat.session.messages import Message, Text
 from p2pchat.session.on_record import Record, Signed
+from p2pchat.session.vanishing import TimerStep
 from p2pchat.store.ports import MessageKind, MessageRecord, Store
 
 FETCH_MAX: Final = 128
@@ -88,11 +90,25 @@ class Waiter:
 
 def to_message(record: MessageRecord) -> Message:
     """Return the application message of a stored one."""
+    message_id, at_ms, of = record.message_id, record.sent_at_ms, record.refers_to or b""
     match record.kind:
+        case MessageKind.TEXT if record.deleted:
+            return Delete(message_id, at_ms, message_id)  # the peer may still have to count it
         case MessageKind.TEXT:
-            return Text(record.message_id, record.sent_at_ms, record.text)
+            return Text(message_id, at_ms, record.text, record.refers_to, record.lifetime_s)
         case MessageKind.STATEMENT:
-            return Signed(record.message_id, record.sent_at_ms, record.signed or b"")
+            return Signed(message_id, at_ms, record.signed or b"")
+        case MessageKind.EDIT:
+            return Edit(message_id, at_ms, of, record.text)
+        case MessageKind.DELETE:
+            return Delete(message_id, at_ms, of)
+        case MessageKind.REACTION:
+            return Reaction(message_id, at_ms, of, record.text)
+        case MessageKind.READ:
+            return ReadUpTo(message_id, at_ms, of)
         case _:
-            step = RecordStep(record.kind.value.removeprefix("record."))
-            return Record(record.message_id, record.sent_at_ms, step)
+            room, _, step = record.kind.value.partition(".")
+            if room == "record":
+                return Record(message_id, at_ms, RecordStep(step))
+            seconds = int(record.text or 0)
+            return Timer(message_id, at_ms, TimerStep(step), seconds, record.refers_to)

@@ -30,6 +30,7 @@ from p2pchat.node.views import ContactChanged, ContactView
 from p2pchat.sanitize import clean_line
 from p2pchat.session.events import PeerAuthenticated
 from p2pchat.session.notices import Notice
+from p2pchat.session.vanishing import Vanishing
 from p2pchat.store.ports import AuditEvent, ContactRecord, Transaction
 
 ROTATIONS_RECORDED_PER_HOUR: Final = 6
@@ -108,6 +109,7 @@ class Peer:
         self.dismissed: set[bytes] = set()
         self.compare_asked = False
         self.on_record = OnRecord.OFF
+        self.vanishing = Vanishing()
         self.removed = False
         self._shown: object = self._essence()
 
@@ -171,6 +173,7 @@ class Peer:
                 tx.break_session(self.contact_id)
                 tx.forget_ledger(self.contact_id)
                 forget_state(tx, self.contact_id)
+                tx.changes(self.contact_id).forget_agreements()
                 changed = replace(
                     changed,
                     certificate_generation=0,
@@ -248,6 +251,7 @@ class Peer:
             on_record=self.on_record,
             revoked_at_ms=record.pin.revoked_at_ms,
             announced=record.pin.announced,
+            vanishing=self.vanishing,
         )
 
     def show(self) -> None:

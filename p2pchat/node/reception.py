@@ -19,6 +19,7 @@ from p2pchat.identity.trust import Pin, Trust, may_converse
 from p2pchat.node.announcing import Announcements
 from p2pchat.node.book import PeerBook, name_of_stranger
 from p2pchat.node.certificates import CertificateDesk
+from p2pchat.node.changes import ChangeDesk
 from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.credentials import key_event
 from p2pchat.node.endings import NOT_SOON, reason_of, refused_as_revoked
@@ -51,6 +52,7 @@ from p2pchat.session.events import (
     SessionStarted,
 )
 from p2pchat.session.ledger import LedgerSummary
+from p2pchat.session.messages import KINDS
 from p2pchat.session.notices import CertificateNotice, Notice
 from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, SessionRecord, Transaction
 from p2pchat.transport.base import Stream
@@ -68,6 +70,7 @@ class Reception:
 
     Attributes:
         ledgers: Compares the two sides' accounts of a conversation.
+        changes: Carries out what the person wants of messages.
         comparisons: Of phrases, on these connections.
         requests: What strangers may ask, and who was declined.
     """
@@ -87,6 +90,7 @@ class Reception:
         self._journal = journal
         self._announce = Announcer(env)
         self.ledgers = LedgerDesk(env)
+        self.changes = ChangeDesk(env, self._announce)
         self.comparisons = ComparisonDesk(env)
         self._notices = NoticeDesk(
             CertificateDesk(env), self.ledgers, self.comparisons, revocations
@@ -262,7 +266,7 @@ class Reception:
         if not accepted:
             return Attach(False, name)
         told = self._announcements.to(record)
-        return Attach(True, name, peer.note, session, ledger, told)
+        return Attach(True, name, peer.note, session, ledger, told, KINDS)
 
     async def _load(
         self, peer: Peer, event: PeerAuthenticated | None = None
@@ -315,7 +319,7 @@ class Reception:
         """Return the command for a peer that the person has accepted meanwhile."""
         record, session, ledger = await self._load(link.require_peer())
         told = self._announcements.to(record)
-        return Accept(self._env.credentials.name, session, ledger, told)
+        return Accept(self._env.credentials.name, session, ledger, told, KINDS)
 
     # --- LinkOwner: what happens on a link ----------------------------------------------------
 
@@ -330,6 +334,7 @@ class Reception:
                 return
             if peer.note:
                 await self._book.set_note(peer, "")
+            await self.changes.greeted(peer, event.kinds)
             if event.ledger is not None:
                 await self.ledgers.compare(peer, event.ledger)
             await self._announcements.heard(peer, event.announcement)
@@ -401,7 +406,11 @@ class Reception:
             peer.session_lost = UNREADABLE
         if outcome.on_record is not None:
             peer.on_record = outcome.on_record
-        if batch.opened or outcome.on_record is not None:
+        if outcome.vanishing is not None:
+            peer.vanishing = outcome.vanishing
+        if outcome.expiring:
+            self._env.expiring.notify()
+        if batch.opened or outcome.on_record is not None or outcome.vanishing is not None:
             peer.show()
         self._announce.batch(peer, batch, outcome)
         self.ledgers.delivered(peer, len(batch.delivered), outcome.sent)

@@ -12,6 +12,7 @@ from enum import StrEnum
 from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust, VerifiedBy
 from p2pchat.session.comparison import Outcome
+from p2pchat.session.vanishing import Vanishing
 from p2pchat.store.ports import DeliveryState, Direction, MessageKind
 
 
@@ -116,6 +117,7 @@ class ContactView:
         verify_first: The settings hold messages back until the contact is verified.
         revoked_at_ms: When we learnt that the pinned identity is revoked, or None.
         announced: The identity that appeared instead was announced, signed with the pinned one.
+        vanishing: After which time messages disappear, and what is proposed.
     """
 
     contact: str
@@ -136,11 +138,22 @@ class ContactView:
     on_record: OnRecord
     revoked_at_ms: int | None = None
     announced: bool = False
+    vanishing: Vanishing = field(default_factory=Vanishing)
 
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """One message; ``message_id`` is 32 hexadecimal digits."""
+    """One message; ids are 32 hexadecimal digits.
+
+    Attributes:
+        reply_to: The message that it answers.
+        quote: The beginning of that message's text; empty if it is not here any more.
+        edited_at_ms: When its author edited it last, or None.
+        deleted: Its author deleted it; the text is empty.
+        reactions: Who (ours are ``out``) reacted how.
+        lifetime_s: It disappears so long after it was delivered (ours) or read (theirs).
+        expires_at_ms: When that is, once it is known.
+    """
 
     contact: str
     message_id: str
@@ -150,6 +163,13 @@ class MessageView:
     state: DeliveryState
     reason: str
     kind: MessageKind = MessageKind.TEXT
+    reply_to: str | None = None
+    quote: str = field(default="", repr=False)
+    edited_at_ms: int | None = None
+    deleted: bool = False
+    reactions: tuple[tuple[Direction, str], ...] = field(default=(), repr=False)
+    lifetime_s: int | None = None
+    expires_at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +196,21 @@ class MessageArrived:
     """A new message of a contact is stored."""
 
     message: MessageView
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChanged:
+    """A message was edited, deleted or reacted to, by either side; it looks so now."""
+
+    message: MessageView
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRemoved:
+    """A message is not there any more: it disappeared, or was deleted before it had left."""
+
+    contact: str
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +330,8 @@ class HistoryCut:
 
 NodeEvent = (
     MessageArrived
+    | MessageChanged
+    | MessageRemoved
     | MessageStateChanged
     | ContactChanged
     | ContactRequested

@@ -17,7 +17,10 @@ from p2pchat.constants import (
     NAME_MAX_BYTES,
     NOTE_MAX_CHARS,
     PHRASE_MAX_BYTES,
+    REACTION_MAX_BYTES,
     TEXT_MAX_BYTES,
+    TIMER_MAX_S,
+    TIMER_MIN_S,
 )
 from p2pchat.crypto.secret import Secret
 from p2pchat.node.audit_desk import RECORDS_MAX as AUDIT_MAX
@@ -121,6 +124,25 @@ class MessageParams(ContactParams, frozen=True):
     """Methods about one message."""
 
     message_id: MessageId
+
+
+class ChangeParams(MessageParams, frozen=True):
+    """``message.reply`` and ``message.edit``."""
+
+    text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+
+
+class ReactParams(MessageParams, frozen=True):
+    """``message.react``; an empty reaction takes it back."""
+
+    emoji: Annotated[str, msgspec.Meta(max_length=REACTION_MAX_BYTES)]
+
+
+class TimerParams(ContactParams, frozen=True):
+    """``message.timer``; ``seconds`` with ``propose`` only."""
+
+    step: Literal["propose", "accept", "decline", "end"]
+    seconds: Annotated[int, msgspec.Meta(ge=TIMER_MIN_S, le=TIMER_MAX_S)] | None = None
 
 
 class WaitParams(MessageParams, frozen=True):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, assert_never
 from msgspec import UnsetType
 
 from p2pchat.crypto.secret import Secret
+from p2pchat.errors import UsageError
 from p2pchat.identity.on_record import RecordStep
 from p2pchat.node.views import (
     AuditWarned,
@@ -28,6 +29,8 @@ from p2pchat.node.views import (
     LedgersDiffered,
     LedgerView,
     MessageArrived,
+    MessageChanged,
+    MessageRemoved,
     MessageStateChanged,
     MessageView,
     NodeEvent,
@@ -36,6 +39,7 @@ from p2pchat.node.views import (
 from p2pchat.rpc import params as p
 from p2pchat.rpc.failures import to_rpc_error
 from p2pchat.rpc.protocol import RpcCode, RpcError
+from p2pchat.session.vanishing import TimerStep, Vanishing
 from p2pchat.store.ports import MessageKind
 from p2pchat.store.unlocking import KeychainUnlock, PassphraseUnlock
 
@@ -93,6 +97,11 @@ class Service:
             "record.step": (p.RecordParams, self._record),
             "record.sign": (p.SendParams, self._sign),
             "record.export": (p.MessageParams, self._export),
+            "message.reply": (p.ChangeParams, self._reply),
+            "message.edit": (p.ChangeParams, self._edit),
+            "message.delete": (p.MessageParams, self._delete),
+            "message.react": (p.ReactParams, self._react),
+            "message.timer": (p.TimerParams, self._timer),
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
             "message.mark_read": (p.ContactParams, self._mark_read),
@@ -250,6 +259,28 @@ class Service:
     async def _export(self, params: p.MessageParams) -> object:
         return {"file": await self._node.export_statement(params.contact, params.message_id)}
 
+    async def _reply(self, params: p.ChangeParams) -> object:
+        view = await self._node.reply(params.contact, params.message_id, params.text)
+        return {"message_id": view.message_id, "state": view.state.value}
+
+    async def _edit(self, params: p.ChangeParams) -> object:
+        await self._node.edit(params.contact, params.message_id, params.text)
+        return {}
+
+    async def _delete(self, params: p.MessageParams) -> object:
+        await self._node.delete(params.contact, params.message_id)
+        return {}
+
+    async def _react(self, params: p.ReactParams) -> object:
+        await self._node.react(params.contact, params.message_id, params.emoji)
+        return {}
+
+    async def _timer(self, params: p.TimerParams) -> object:
+        step = TimerStep(params.step)
+        if (params.seconds is not None) != (step is TimerStep.PROPOSE):
+            raise UsageError("seconds are for a proposal, and a proposal needs them")
+        return _timers(await self._node.timer(params.contact, step, params.seconds or 0))
+
     async def _messages(self, params: p.ListParams) -> object:
         views = await self._node.messages(
             params.contact,
@@ -372,6 +403,20 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
                 "text": message.text,
                 "sent_at_ms": message.sent_at_ms,
                 **({} if message.kind is MessageKind.TEXT else {"kind": message.kind.value}),
+                **({} if message.reply_to is None else _reply(message)),
+                **({} if message.lifetime_s is None else {"lifetime_s": message.lifetime_s}),
+            }
+        case MessageChanged(message):
+            return "message.changed", {
+                "contact": message.contact,
+                **_message(message),
+                "removed": False,
+            }
+        case MessageRemoved(contact, message_id):
+            return "message.changed", {
+                "contact": contact,
+                "message_id": message_id,
+                "removed": True,
             }
         case MessageStateChanged(contact, message_id, state, _):
             return "message.state", {
@@ -448,6 +493,7 @@ def _contact(view: ContactView) -> dict[str, Any]:
         "compare_asked": view.compare_asked,
         "verify_first": view.verify_first,
         "record": view.on_record.value,
+        **_timers(view.vanishing),
     }
 
 
@@ -460,4 +506,25 @@ def _message(view: MessageView) -> dict[str, Any]:
         "state": view.state.value,
         "reason": view.reason,
         "kind": view.kind.value,
+        **_reply(view),
+        "edited_at_ms": view.edited_at_ms,
+        "deleted": view.deleted,
+        "reactions": [
+            {"direction": direction.value, "emoji": emoji} for direction, emoji in view.reactions
+        ],
+        "lifetime_s": view.lifetime_s,
+        "expires_at_ms": view.expires_at_ms,
+    }
+
+
+def _reply(view: MessageView) -> dict[str, Any]:
+    return {"reply_to": view.reply_to, "quote": view.quote}
+
+
+def _timers(state: Vanishing) -> dict[str, Any]:
+    """Return the seconds in force, proposed by us, and proposed by the contact."""
+    return {
+        "timer_s": state.seconds,
+        "timer_proposed_s": None if state.ours is None else state.ours.seconds,
+        "timer_asked_s": None if state.theirs is None else state.theirs.seconds,
     }

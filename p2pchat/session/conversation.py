@@ -75,6 +75,7 @@ class Conversation:
             command.note,
             ledger=command.ledger,
             announcement=command.announcement,
+            kinds=command.kinds,
         )
         self._greet(greeting, command.session)
 
@@ -87,7 +88,11 @@ class Conversation:
         if self._accepted:
             raise LocalProtocolError("the peer is accepted already")
         greeting = Greeting(
-            True, command.name, ledger=command.ledger, announcement=command.announcement
+            True,
+            command.name,
+            ledger=command.ledger,
+            announcement=command.announcement,
+            kinds=command.kinds,
         )
         self._greet(greeting, command.session)
 
@@ -109,6 +114,7 @@ class Conversation:
             greeting.note or None,
             greeting.ledger,
             greeting.announcement,
+            greeting.kinds,
         )
 
     def _greet(self, greeting: Greeting, session: SessionState | None) -> None:

@@ -58,7 +58,8 @@ class PeerGreeted:
     """The peer's HELLO arrived; ``name`` and ``note`` are sanitised and bounded.
 
     ``accepted`` tells whether the peer has accepted us; comes again when that changes.
-    ``ledger`` is the peer's account of the conversation, if it gave one (§8.6).
+    ``ledger`` is the peer's account of the conversation, if it gave one (§8.6); ``kinds`` are
+    the kinds of messages that its program understands, as far as it says.
     """
 
     accepted: bool
@@ -66,6 +67,7 @@ class PeerGreeted:
     note: str | None = field(repr=False)
     ledger: LedgerSummary | None = None
     announcement: Announcement = NOTHING_ANNOUNCED
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ class Attach:
         session: The stored session with its unacknowledged envelopes, if there is one.
         ledger: Our account of the conversation (§8.6); only sent if ``accepted``.
         announcement: Only sent if ``accepted``.
+        kinds: The kinds of messages that we understand (§8.3); only sent if ``accepted``.
     """
 
     accepted: bool
@@ -211,6 +214,7 @@ class Attach:
     session: SessionState | None = None
     ledger: LedgerSummary | None = None
     announcement: Announcement = NOTHING_ANNOUNCED
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +225,7 @@ class Accept:
     session: SessionState | None = None
     ledger: LedgerSummary | None = None
     announcement: Announcement = NOTHING_ANNOUNCED
+    kinds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

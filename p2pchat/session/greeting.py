@@ -14,6 +14,7 @@ import msgspec
 from p2pchat.constants import (
     GREETING_MAX_BYTES,
     HASH_LEN,
+    KIND_MAX_CHARS,
     NAME_MAX_BYTES,
     NOTE_MAX_CHARS,
     SESSION_ID_LEN,
@@ -26,6 +27,7 @@ from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.ledger import Head, LedgerSummary
 
 _Index = Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)]
+_Kind = Annotated[str, msgspec.Meta(min_length=1, max_length=KIND_MAX_CHARS)]
 
 
 _Succession = Annotated[bytes, msgspec.Meta(min_length=SUCCESSION_LEN, max_length=SUCCESSION_LEN)]
@@ -53,6 +55,7 @@ class _Hello(msgspec.Struct, frozen=True):
     ledger: _Ledger | None = None
     recovered: TimeMs | None = None
     succession: _Succession | None = None
+    kinds: tuple[_Kind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ NOTHING_ANNOUNCED: Final = Announcement()
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """One HELLO; ``name`` and ``note`` are empty, the rest None, where absent."""
+    """One HELLO; ``name``, ``note`` and ``kinds`` are empty, the rest None, where absent."""
 
     accepted: bool
     name: str = ""
@@ -81,6 +84,7 @@ class Greeting:
     session: SessionSummary | None = None
     ledger: LedgerSummary | None = None
     announcement: Announcement = NOTHING_ANNOUNCED
+    kinds: frozenset[str] = frozenset()
 
 
 def encode_greeting(greeting: Greeting) -> bytes:
@@ -119,6 +123,8 @@ def encode_greeting(greeting: Greeting) -> bytes:
         fields["recovered"] = greeting.announcement.recovered_at_ms
     if greeting.announcement.succession is not None:
         fields["succession"] = greeting.announcement.succession.encoded
+    if greeting.kinds:
+        fields["kinds"] = sorted(greeting.kinds)
     return encode_map(fields)
 
 
@@ -149,6 +155,7 @@ def decode_greeting(body: bytes) -> Greeting:
         session,
         ledger,
         _announcement(hello) if hello.accepted else NOTHING_ANNOUNCED,
+        frozenset(hello.kinds) if hello.accepted else frozenset(),
     )
 
 

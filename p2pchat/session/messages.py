@@ -7,13 +7,21 @@ stop the conversation for ever, since the peer would send it again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, assert_never
 
 import msgspec
 
-from p2pchat.constants import CONTENT_MAX_BYTES, MESSAGE_ID_LEN, TEXT_MAX_BYTES
+from p2pchat.constants import (
+    CONTENT_MAX_BYTES,
+    KIND_MAX_CHARS,
+    MESSAGE_ID_LEN,
+    TEXT_MAX_BYTES,
+    TIMER_MAX_S,
+    TIMER_MIN_S,
+)
 from p2pchat.errors import LocalProtocolError, ProtocolError
-from p2pchat.session import on_record
+from p2pchat.session import changes, on_record
+from p2pchat.session.changes import Delete, Edit, Reaction, ReadUpTo, Timer
 from p2pchat.session.codec import (
     MANDATORY_MARK,
     TIME_MAX_MS,
@@ -25,16 +33,21 @@ from p2pchat.session.codec import (
 )
 from p2pchat.session.on_record import Record, Signed
 
-KIND_MAX_CHARS: Final = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text message: 16-byte id, the sender's wall clock, 1..65536 bytes of UTF-8."""
+    """A text message: 16-byte id, the sender's wall clock, 1..65536 bytes of UTF-8.
+
+    Attributes:
+        reply_to: The message that it answers, of either side.
+        lifetime_s: It disappears after so many seconds (§9.6).
+    """
 
     message_id: bytes
     sent_at_ms: int
     body: str = field(repr=False)
+    reply_to: bytes | None = None
+    lifetime_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +59,7 @@ class Unsupported:
     kind: str
 
 
-Message = Text | Record | Signed | Unsupported
+Message = Text | Record | Signed | Edit | Delete | Reaction | ReadUpTo | Timer | Unsupported
 
 
 class _Head(msgspec.Struct, frozen=True):
@@ -62,9 +75,12 @@ class _TextBody(msgspec.Struct, frozen=True):
     id: MessageId
     at: TimeMs
     body: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+    re: MessageId | None = None
+    ttl: Annotated[int, msgspec.Meta(ge=TIMER_MIN_S, le=TIMER_MAX_S)] | None = None
 
 
-_KINDS: Final = on_record.KINDS | {"text"}
+KINDS: Final = on_record.KINDS | changes.KINDS | {"text"}
+"""What this program understands, and says so in HELLO (§8.3)."""
 
 
 def check_text(body: str) -> None:
@@ -90,11 +106,17 @@ def encode_message(message: Message) -> bytes:
     match message:
         case Text(body=body):
             check_text(body)
-            fields: dict[str, Any] = {"t": "text", "body": body}
+            fields: dict[str, Any] = {"t": "text", "body": body, **_optional(message)}
         case Record() | Signed():
             fields = on_record.to_fields(message)
+        case Edit() | Delete() | Reaction() | ReadUpTo() | Timer():
+            if isinstance(message, Edit):
+                check_text(message.body)
+            fields = changes.to_fields(message)
         case Unsupported():
             raise LocalProtocolError("a message of an unknown kind cannot be sent")
+        case _ as unreachable:
+            assert_never(unreachable)
     if len(message.message_id) != MESSAGE_ID_LEN or not 0 <= message.sent_at_ms <= TIME_MAX_MS:
         raise LocalProtocolError("the message's id or time is out of bounds")
     kind = fields.pop("t")
@@ -109,11 +131,26 @@ def decode_message(content: bytes) -> Message:
     """
     fields: dict[str, Any] = decode_map(content, max_bytes=CONTENT_MAX_BYTES)
     head = convert({key: fields[key] for key in ("t", "id", "at") if key in fields}, _Head)
-    if head.t not in _KINDS or any(name.startswith(MANDATORY_MARK) for name in fields):
+    if head.t not in KINDS or any(name.startswith(MANDATORY_MARK) for name in fields):
         return Unsupported(head.id, head.at, head.t)
     if head.t in on_record.KINDS:
         return on_record.from_fields(fields)
+    if head.t in changes.KINDS:
+        return changes.from_fields(fields)
     text = convert(fields, _TextBody)
     if len(text.body.encode()) > TEXT_MAX_BYTES:
         raise ProtocolError("a text message exceeds its limit")
-    return Text(text.id, text.at, text.body)
+    return Text(text.id, text.at, text.body, text.re, text.ttl)
+
+
+def _optional(text: Text) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if text.reply_to is not None:
+        if len(text.reply_to) != MESSAGE_ID_LEN:
+            raise LocalProtocolError("a message id has another length")
+        fields["re"] = text.reply_to
+    if text.lifetime_s is not None:
+        if not TIMER_MIN_S <= text.lifetime_s <= TIMER_MAX_S:
+            raise LocalProtocolError("the time until a message disappears is out of bounds")
+        fields["ttl"] = text.lifetime_s
+    return fields

@@ -61,6 +61,11 @@ def outlived(execute: Execute, contact_id: int, before_ms: int, limit: int) -> l
 
 
 def delete(execute: Execute, positions: Sequence[int]) -> None:
-    """Delete these rows; the index has to forget them as well."""
+    """Delete these rows and the reactions to them; the index has to forget them as well."""
     for position in positions:
+        execute(
+            "DELETE FROM reaction WHERE (contact_id, message_id) IN"
+            " (SELECT contact_id, message_id FROM message WHERE position = ?)",
+            (position,),
+        )
         execute("DELETE FROM message WHERE position = ?", (position,))

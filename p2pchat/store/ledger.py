@@ -74,6 +74,16 @@ def received(execute: Execute, contact_id: int, message_ids: Sequence[bytes]) ->
     _append(execute, contact_id, _IN, message_ids)
 
 
+def holds(execute: Execute, contact_id: int, message_id: bytes) -> bool:
+    """Tell whether a message of the peer is counted, though it may not be stored any more."""
+    return bool(
+        execute(
+            "SELECT 1 FROM ledger WHERE contact_id = ? AND direction = 'in' AND message_id = ?",
+            (contact_id, message_id),
+        )
+    )
+
+
 def delivered(execute: Execute, contact_id: int, message_ids: Sequence[bytes]) -> None:
     """Count messages of ours that the peer has acknowledged."""
     _append(execute, contact_id, _OUT, message_ids)

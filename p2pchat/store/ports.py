@@ -17,6 +17,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin, VerifiedBy
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.store.audit_types import AuditLog, AuditRecord
+from p2pchat.store.changes import Changes
 
 T = TypeVar("T")
 
@@ -48,6 +49,21 @@ class MessageKind(StrEnum):
     RECORD_ACCEPT = "record.accept"
     RECORD_DECLINE = "record.decline"
     RECORD_END = "record.end"
+    TIMER_PROPOSE = "timer.propose"
+    """A word about disappearing messages (§9.6); its text is the proposed number of seconds."""
+    TIMER_ACCEPT = "timer.accept"
+    TIMER_DECLINE = "timer.decline"
+    TIMER_END = "timer.end"
+    EDIT = "edit"
+    """This and what follows is no line of the conversation: a change on its way out (§9.5)."""
+    DELETE = "delete"
+    REACTION = "reaction"
+    READ = "read"
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is no line of the conversation."""
+        return self in (self.EDIT, self.DELETE, self.REACTION, self.READ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +140,15 @@ class ContactRecord:
 class MessageRecord:
     """One line of a conversation; ``position`` orders the conversation and grows.
 
-    ``signed`` holds the bytes of a statement, as they were signed.
+    Attributes:
+        signed: The bytes of a statement, as they were signed.
+        refers_to: The message that it answers, or that it is about.
+        lifetime_s: It disappears so long after it was delivered (ours) or read (theirs).
+        expires_at_ms: When that is, once it is known.
+        edited_at_ms: The author's clock at the last edit.
+        deleted: Its author deleted it for both; ``text`` is empty.
+        quote: The beginning of the text that it answers, unless that is gone; not stored twice.
+        reactions: Direction and reaction of each side that has one; not stored with it.
     """
 
     message_id: bytes
@@ -137,6 +161,13 @@ class MessageRecord:
     reason: str = ""
     kind: MessageKind = MessageKind.TEXT
     signed: bytes | None = None
+    refers_to: bytes | None = None
+    lifetime_s: int | None = None
+    expires_at_ms: int | None = None
+    edited_at_ms: int | None = None
+    deleted: bool = False
+    quote: str = field(default="", repr=False)
+    reactions: tuple[tuple[Direction, str], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,6 +384,15 @@ class Transaction(Protocol):
     def delete_message(self, contact_id: int, message_id: bytes) -> None:
         """Delete one message (cancelled while queued)."""
 
+    def changes(self, contact_id: int) -> Changes:
+        """Return the changes and agreements of a contact, to be used in this unit only."""
+
+    def next_expiry(self) -> int | None:
+        """Return when the next message disappears, as Unix milliseconds."""
+
+    def expire(self, now_ms: int) -> list[tuple[int, bytes]]:
+        """Remove some messages whose time has come; returns contact and message id of each."""
+
     def undelivered(
         self, contact_id: int, limit: int, *, unsealed_only: bool
     ) -> list[MessageRecord]:
@@ -445,6 +485,9 @@ class Transaction(Protocol):
 
     def count_received(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
         """Enter messages of the peer, stored for the first time, into the ledger."""
+
+    def is_counted(self, contact_id: int, message_id: bytes) -> bool:
+        """Tell whether this message of the peer was stored before, though it may be gone."""
 
     def count_delivered(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
         """Enter messages of ours that the peer has acknowledged into the ledger."""

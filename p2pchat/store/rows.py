@@ -19,7 +19,12 @@ Row = tuple[Any, ...]
 
 MESSAGE_QUERY: Final = (
     "SELECT message_id, contact_id, direction, body, sent_at_ms, state, position, reason,"
-    " kind, signed"
+    " kind, signed, refers_to, lifetime_s, expires_at_ms, edited_at_ms, deleted,"
+    " (SELECT substr(quoted.body, 1, 200) FROM message AS quoted"
+    " WHERE quoted.contact_id = message.contact_id AND quoted.message_id = message.refers_to),"
+    " (SELECT json_group_array(json_array(direction, emoji)) FROM reaction"
+    " WHERE reaction.contact_id = message.contact_id"
+    " AND reaction.message_id = message.message_id)"
     " FROM message"
 )
 """All messages, in the order of ``MessageRecord``; conditions and order are to be appended."""
@@ -70,4 +75,15 @@ def message_from(row: Row) -> MessageRecord:
         row[7],
         MessageKind(row[8]),
         row[9],
+        row[10],
+        row[11],
+        row[12],
+        row[13],
+        bool(row[14]),
+        row[15] or "",
+        () if row[16] == "[]" else _reactions(row[16]),
     )
+
+
+def _reactions(listed: str) -> tuple[tuple[Direction, str], ...]:
+    return tuple((Direction(direction), emoji) for direction, emoji in json.loads(listed))

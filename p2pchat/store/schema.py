@@ -27,7 +27,7 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
-from p2pchat.store import audit, freshness, history, ledger, statements
+from p2pchat.store import audit, changes, freshness, history, ledger, statements
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -156,6 +156,7 @@ _VERSION_2: Final[tuple[str, ...]] = (
     _STATEMENTS,
     statements.TABLES,
     history.TABLES,
+    changes.TABLES,
 )
 
 

@@ -18,6 +18,7 @@ from typing import Final
 import apsw
 
 from p2pchat.errors import UsageError
+from p2pchat.store.changes import HIDDEN
 from p2pchat.store.history import ALWAYS_MS
 from p2pchat.store.rows import MESSAGE_QUERY, Row
 
@@ -76,7 +77,8 @@ class SearchIndex:
         found: list[Row] = []
         tail = self._connection.execute(
             f"{MESSAGE_QUERY} WHERE (?1 IS NULL OR contact_id = ?1) AND position > ?2"
-            " AND position < ?3 AND sent_at_ms >= ?4 AND sent_at_ms < ?5 ORDER BY position DESC",
+            " AND position < ?3 AND sent_at_ms >= ?4 AND sent_at_ms < ?5"
+            f" AND kind NOT IN {HIDDEN} ORDER BY position DESC",
             (contact_id, indexed_to, before, *span_ms),
         )
         with closing(tail):  # a statement left in the middle would hold its snapshot
@@ -112,25 +114,27 @@ class SearchIndex:
         """Index the oldest messages that are not yet; return how many."""
         indexed_to = self._indexed_to()
         batch: list[tuple[int, str, str]] = []
-        chars = 0
+        count = chars = 0
         rows = self._connection.execute(
-            "SELECT position, contact_id, body FROM message WHERE position > ?"
+            f"SELECT position, contact_id, body, kind IN {HIDDEN} FROM message WHERE position > ?"  # noqa: S608  # a constant
             " ORDER BY position LIMIT ?",
             (indexed_to, INDEX_BATCH_MESSAGES),
         )
         with closing(rows):
-            for position, contact_id, body in rows:
-                batch.append((position, str(contact_id), body))
-                chars += len(body)
+            for position, contact_id, body, hidden in rows:
+                count, indexed_to = count + 1, position
+                if not hidden:
+                    batch.append((position, str(contact_id), body))
+                    chars += len(body)
                 if chars >= INDEX_BATCH_CHARS:
                     break
-        if not batch:
+        if not count:
             return 0
         self._connection.executemany(
             "INSERT INTO message_index (rowid, contact, body) VALUES (?, ?, ?)", batch
         )
-        self._connection.execute("UPDATE search_state SET indexed_to = ?", (batch[-1][0],))
-        return len(batch)
+        self._connection.execute("UPDATE search_state SET indexed_to = ?", (indexed_to,))
+        return count
 
     def forget(self, positions: Sequence[int]) -> None:
         """Take deleted messages out of the index and ask for a purge of their words."""
@@ -139,6 +143,15 @@ class SearchIndex:
         if indexed:
             self._connection.executemany("DELETE FROM message_index WHERE rowid = ?", indexed)
             self._connection.execute("UPDATE search_state SET purge = 1")
+
+    def replace(self, position: int, contact_id: int, body: str) -> None:
+        """Put a message's new text in the place of its old one, and ask for a purge of that."""
+        if position <= self._indexed_to():
+            self.forget([position])
+            self._connection.execute(
+                "INSERT INTO message_index (rowid, contact, body) VALUES (?, ?, ?)",
+                (position, str(contact_id), body),
+            )
 
     def purge_step(self) -> bool:
         """Rewrite a part of the index without deleted words; return False if nothing is left."""

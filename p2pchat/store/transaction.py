@@ -19,8 +19,9 @@ from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.session.ledger import Head, LedgerSummary
-from p2pchat.store import audit, freshness, history, ledger, statements
+from p2pchat.store import audit, changes, freshness, history, ledger, statements
 from p2pchat.store.audit_types import AuditLog, AuditRecord
+from p2pchat.store.changes import HIDDEN, Changes
 from p2pchat.store.ports import (
     AuditEvent,
     ContactRecord,
@@ -46,17 +47,18 @@ class SqlTransaction:
 
     Attributes:
         added: Messages added by this unit: so many more for the search index to follow up.
-        replaced_keys: This unit has replaced private keys, whose pages must not stay in the log.
+        erased: This unit has replaced private keys or removed texts, whose pages must not stay
+            in the log.
         audited: What this unit appended to the audit log.
     """
 
-    __slots__ = ("_connection", "_index", "added", "audited", "replaced_keys")
+    __slots__ = ("_connection", "_index", "added", "audited", "erased")
 
     def __init__(self, connection: apsw.Connection, index: SearchIndex) -> None:
         self._connection: apsw.Connection | None = connection
         self._index = index
         self.added = 0
-        self.replaced_keys = False
+        self.erased = False
         self.audited: list[audit.Appended] = []
 
     def end(self) -> None:
@@ -93,7 +95,7 @@ class SqlTransaction:
             audit.certify(self._execute, identity.signing_seed)
             self._execute("DELETE FROM statement_key")  # certified by the identity before
         statements.seal_own_revocation(self._execute, identity.signing_seed)
-        self.replaced_keys = True
+        self.erased = True
         self._execute(
             "INSERT INTO identity (id, name, signing_seed, static_private, certificate)"
             " VALUES (1, ?, ?, ?, ?)"
@@ -258,9 +260,9 @@ class SqlTransaction:
         """See ``ports.Transaction``."""
         inserted = self._execute(
             "INSERT INTO message (position, contact_id, message_id, direction, state, sent_at_ms,"
-            " reason, body, kind, signed)"
+            " reason, body, kind, signed, refers_to, lifetime_s)"
             " VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
-            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (contact_id, message_id) DO NOTHING RETURNING position",
             (
                 message.contact_id,
@@ -272,11 +274,15 @@ class SqlTransaction:
                 message.text,
                 message.kind,
                 message.signed,
+                message.refers_to,
+                message.lifetime_s,
             ),
         )
         if not inserted:
             return None
         self.added += 1
+        if message.refers_to is not None:
+            return self.message(message.contact_id, message.message_id)  # with what it answers
         return replace(message, position=inserted[0][0])
 
     def message(self, contact_id: int, message_id: bytes) -> MessageRecord | None:
@@ -307,7 +313,24 @@ class SqlTransaction:
             "DELETE FROM message WHERE contact_id = ? AND message_id = ? RETURNING position",
             (contact_id, message_id),
         )
+        self._mark_erased()
         self._index.forget([position for (position,) in deleted])
+
+    def changes(self, contact_id: int) -> Changes:
+        """See ``ports.Transaction``."""
+        return Changes(self._execute, self._index, contact_id, self._mark_erased)
+
+    def next_expiry(self) -> int | None:
+        """See ``ports.Transaction``."""
+        return changes.next_expiry(self._execute)
+
+    def expire(self, now_ms: int) -> list[tuple[int, bytes]]:
+        """See ``ports.Transaction``."""
+        self._mark_erased()
+        return changes.expire(self._execute, self._index, now_ms)
+
+    def _mark_erased(self) -> None:
+        self.erased = True
 
     def undelivered(
         self, contact_id: int, limit: int, *, unsealed_only: bool
@@ -363,7 +386,7 @@ class SqlTransaction:
         else:
             rows = self._execute(
                 f"{MESSAGE_QUERY} WHERE contact_id = ? AND position < ?"
-                " AND sent_at_ms >= ? AND sent_at_ms < ?"
+                f" AND kind NOT IN {HIDDEN} AND sent_at_ms >= ? AND sent_at_ms < ?"
                 f" ORDER BY position {'' if oldest else 'DESC'} LIMIT ?",
                 (contact_id, below, *span_ms, limit),
             )
@@ -387,7 +410,8 @@ class SqlTransaction:
     def messages_above(self, contact_id: int, position: int, limit: int) -> list[MessageRecord]:
         """See ``ports.Transaction``."""
         rows = self._execute(
-            f"{MESSAGE_QUERY} WHERE contact_id = ? AND position > ? ORDER BY position LIMIT ?",
+            f"{MESSAGE_QUERY} WHERE contact_id = ? AND position > ? AND kind NOT IN {HIDDEN}"
+            " ORDER BY position LIMIT ?",
             (contact_id, position, limit),
         )
         return [message_from(row) for row in rows]
@@ -476,6 +500,10 @@ class SqlTransaction:
     def count_received(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
         """See ``ports.Transaction``."""
         ledger.received(self._execute, contact_id, message_ids)
+
+    def is_counted(self, contact_id: int, message_id: bytes) -> bool:
+        """See ``ports.Transaction``."""
+        return ledger.holds(self._execute, contact_id, message_id)
 
     def count_delivered(self, contact_id: int, message_ids: Sequence[bytes]) -> None:
         """See ``ports.Transaction``."""

@@ -7,8 +7,8 @@ anew. (After an I/O error in the last instant SQLite may still find the group in
 crash; a unit reported as failed is then stored, which is the harmless direction: nothing that
 depends on it was sent.)
 
-After a unit that replaced private keys the log is folded in and emptied at once: it holds the
-pages that they stood on.
+After a unit that replaced private keys or removed texts the log is folded in and emptied at once:
+it holds the pages that they stood on.
 
 When nothing has arrived for a while, the thread brings the search index up to date and folds the
 log into the database; under steady load it does so in small pieces between groups.
@@ -77,7 +77,7 @@ class Writer:
         self._backlog = self._index.backlog()
         self._log_pages = 0
         # A process that was killed between such a commit and what follows it has left its log.
-        self._holds_old_keys = True
+        self._holds_erased = True
         self._tidy = False
         connection.set_wal_hook(self._note_log_size)  # takes the place of the auto-checkpoint
         self._thread = Thread(target=self._run, name="p2pchat-store", daemon=True)
@@ -180,7 +180,7 @@ class Writer:
             self._count_file.write(count)  # after the commit: never ahead of the disk
         self._backlog += added
         self._audited = audited
-        if self._holds_old_keys:
+        if self._holds_erased:
             self._empty_log()
         return outcomes
 
@@ -221,12 +221,12 @@ class Writer:
         finally:
             transaction.end()
         execute("RELEASE unit")
-        self._holds_old_keys = self._holds_old_keys or transaction.replaced_keys
+        self._holds_erased = self._holds_erased or transaction.erased
         return Outcome(job, value=value), transaction
 
     def _housekeep(self) -> bool:
         """Do one small piece of work that can wait; return False if there was none."""
-        if self._holds_old_keys:
+        if self._holds_erased:
             return self._empty_log()
         try:
             if self._log_pages > CHECKPOINT_PAGES:
@@ -271,7 +271,7 @@ class Writer:
             _log.warning("the database's log could not be emptied yet: %s", error)
             return False
         self._log_pages = 0
-        self._holds_old_keys = False
+        self._holds_erased = False
         return True
 
     def _roll_back(self) -> None:

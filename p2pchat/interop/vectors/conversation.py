@@ -25,10 +25,12 @@ from p2pchat.session.delivery import (
 )
 from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
 from p2pchat.session.ledger import EMPTY, LEDGER_LABEL, LedgerSummary, extend
-from p2pchat.session.messages import Text, decode_message, encode_message
+from p2pchat.session.messages import KINDS, Text, Unsupported, decode_message, encode_message
 
 VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION.name
 _SESSION: Final = {"id": bytes(range(16)), "sent": 12, "received": 7, "digest": bytes(range(32))}
+
+_OF: Final = bytes(range(16, 32))
 
 _LEDGER: Final = LedgerSummary(extend(EMPTY, [bytes(16)]), EMPTY)
 RECOVERED_AT_MS: Final = 1_789_900_000_000
@@ -80,6 +82,7 @@ def _greetings() -> list[dict[str, Any]]:
         "accepted, on another computer": Greeting(
             True, "Alice", announcement=Announcement(RECOVERED_AT_MS)
         ),
+        "accepted, with the kinds of messages it knows": Greeting(True, "Alice", kinds=KINDS),
     }
     cases = [
         {"name": f"HELLO: {name}", **_fields(greeting), "body": encode_greeting(greeting).hex()}
@@ -113,6 +116,7 @@ def _fields(greeting: Greeting) -> dict[str, Any]:
             "received": greeting.ledger.received.count,
             "received_digest": greeting.ledger.received.digest.hex(),
         },
+        "kinds": sorted(greeting.kinds),
     } | ({} if recovered is None else {"recovered": recovered})
 
 
@@ -141,6 +145,9 @@ def _bad_greetings() -> list[dict[str, str]]:
         HELLO_of_more_than_2048_bytes=hello(x=bytes(2048)),
         HELLO_without_accepted=encode_map({"name": "Alice"}),
         HELLO_with_a_number_for_a_bool=hello(accepted=1),
+        HELLO_with_a_kind_that_has_no_name=hello(kinds=[""]),
+        HELLO_with_a_kind_of_33_characters=hello(kinds=["k" * 33]),
+        HELLO_with_a_kind_that_is_a_number=hello(kinds=[1]),
         HELLO_with_a_name_of_65_bytes=hello(name="n" * 65),
         HELLO_with_a_note_of_281_characters=hello(note="n" * 281),
         HELLO_recovered_before_1970=hello(recovered=-1),
@@ -179,15 +186,27 @@ def _messages() -> list[dict[str, Any]]:
         ("a kind that is not known is stored", {"t": "hologram", "data": [1]}),
         ("a word about the record", {"t": "record", "state": "propose"}),
         ("a statement, not looked into here", {"t": "statement", "signed": bytes(283)}),
+        ("an answer that disappears", {"t": "text", "body": "x", "re": _OF, "ttl": 3600}),
+        ("an edit", {"t": "edit", "of": _OF, "body": "better"}),
+        ("a deletion", {"t": "delete", "of": _OF}),
+        ("a reaction", {"t": "reaction", "of": _OF, "emoji": "👍"}),
+        ("a reaction taken back", {"t": "reaction", "of": _OF, "emoji": ""}),
+        ("a receipt", {"t": "read", "of": _OF}),
+        ("a timer, proposed", {"t": "timer", "state": "propose", "s": 3600}),
+        ("a timer, accepted", {"t": "timer", "state": "accept", "of": _OF}),
+        ("a timer, declined", {"t": "timer", "state": "decline", "of": _OF}),
+        ("a timer, ended", {"t": "timer", "state": "end"}),
         ("unknown fields of a text are ignored", {"t": "text", "body": "x", "later": {}}),
         ("a text with a mandatory field that is not known is stored", {"t": "text", "!x": 1}),
     ):
         content = encode_map({"id": bytes(16), "at": 5, **fields})
         read = decode_message(content)
         case = {"name": name, "t": fields["t"], "id": bytes(16).hex(), "at": 5}
-        case |= {"state": fields["state"]} if "state" in fields else {}
-        body = {"body": read.body} if isinstance(read, Text) else {}
-        cases.append({**case, **body, "content": content.hex()})
+        for field in ("state", "body", "re", "of", "ttl", "emoji", "s"):
+            if field in fields and not isinstance(read, Unsupported):
+                value = fields[field]
+                case[field] = value.hex() if isinstance(value, bytes) else value
+        cases.append({**case, "content": content.hex()})
     return cases
 
 
@@ -208,6 +227,17 @@ def _bad_messages() -> list[dict[str, str]]:
         message_with_bytes_for_a_body=text(body=b"x"),
         message_of_an_empty_kind=text(t=""),
         word_about_the_record_that_is_none=text(t="record", state="perhaps"),
+        answer_to_an_id_of_15_bytes=text(re=bytes(15)),
+        text_that_disappears_after_4_seconds=text(ttl=4),
+        text_that_disappears_after_more_than_a_year=text(ttl=31536001),
+        edit_without_a_message=text(t="edit"),
+        edit_to_nothing=text(t="edit", of=_OF, body=""),
+        deletion_of_an_id_of_15_bytes=text(t="delete", of=bytes(15)),
+        reaction_of_65_bytes=text(t="reaction", of=_OF, emoji="x" * 65),
+        receipt_without_a_message=text(t="read"),
+        timer_of_4_seconds=text(t="timer", state="propose", s=4),
+        timer_accepted_without_a_proposal=text(t="timer", state="accept"),
+        timer_in_no_known_state=text(t="timer", state="perhaps"),
         statement_of_282_bytes=text(t="statement", signed=bytes(282)),
         message_of_a_kind_of_33_characters=text(t="k" * 33),
     )

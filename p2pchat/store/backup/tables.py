@@ -26,6 +26,9 @@ SAVED: Final[tuple[str, ...]] = (
     "contact",
     "retention",
     "message",
+    "reaction",
+    "agreement",
+    "timer_proposal",
     "ledger",
     "ledger_head",
     "ledger_finding",
@@ -48,6 +51,12 @@ OMITTED_COLUMNS: Final[Mapping[str, frozenset[str]]] = {
     "identity": frozenset({"static_private", "certificate"})
 }
 """The restored profile gets new ones."""
+OMITTED_ROWS: Final[Mapping[str, str]] = {
+    "message": "lifetime_s IS NOT NULL",
+    "reaction": "EXISTS (SELECT 1 FROM message WHERE message.contact_id = reaction.contact_id"
+    " AND message.message_id = reaction.message_id AND lifetime_s IS NOT NULL)",
+}
+"""What disappears: a file that nobody sweeps would outlive it."""
 BATCH_BYTES: Final = 1 << 18
 """Rows are gathered to about this much in one record."""
 _ROW_MAX_COLUMNS: Final = 64
@@ -147,7 +156,9 @@ def dump(connection: apsw.Connection) -> Iterator[Rows]:
         batch: list[list[Any]] = []
         size = 0
         # The names are our own schema's.
-        for row in connection.execute(f"SELECT {', '.join(columns)} FROM {table}"):  # noqa: S608
+        omitted = OMITTED_ROWS.get(table, "FALSE")
+        statement = f"SELECT {', '.join(columns)} FROM {table} WHERE NOT ({omitted})"  # noqa: S608
+        for row in connection.execute(statement):
             batch.append(list(row))
             size += sum(len(value) if isinstance(value, str | bytes) else 9 for value in row)
             if size >= BATCH_BYTES or len(batch) == _BATCH_MAX_ROWS:

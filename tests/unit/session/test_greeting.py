@@ -15,6 +15,7 @@ from p2pchat.session.codec import TIME_MAX_MS, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
 from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
 from p2pchat.session.ledger import Head, LedgerSummary
+from p2pchat.session.messages import KINDS
 from tests.support.scripted import changes_id
 
 SUMMARY = SessionSummary(b"i" * 16, 7, 5, b"d" * 32)
@@ -41,6 +42,7 @@ def hello(**fields: object) -> Greeting:
             st.binary(min_size=32, max_size=32),
         ),
         st.none() | st.builds(LedgerSummary, HEADS, HEADS),
+        st.frozensets(st.text(min_size=1, max_size=8), max_size=8),
     )
 )
 @settings(max_examples=60)
@@ -65,12 +67,21 @@ def test_the_largest_greeting_fits() -> None:
         SessionSummary(b"i" * 16, INDEX_MAX, INDEX_MAX, b"d" * 32),
         LedgerSummary(Head(INDEX_MAX, b"d" * 32), Head(INDEX_MAX, b"d" * 32)),
         Announcement(TIME_MAX_MS),
+        KINDS,
     )
     encoded = encode_greeting(largest)
     assert len(encoded) <= GREETING_MAX_BYTES
     assert decode_greeting(encoded) == largest
     with pytest.raises(ProtocolError, match="exceeds"):
         hello(later=bytes(GREETING_MAX_BYTES))
+
+
+@pytest.mark.parametrize("kinds", [[""], ["k" * 33], [1], "text", None, ["k"] * 65])
+def test_kinds_out_of_bounds_are_refused(kinds: object) -> None:
+    """R-8.3.6"""
+    with pytest.raises(ProtocolError):
+        hello(kinds=kinds)
+    assert hello(kinds=["later", "text", "text"]).kinds == {"later", "text"}
 
 
 @pytest.mark.parametrize("name", ["n" * 65, "ä" * 33, "\ud800"])

@@ -234,10 +234,10 @@ def test_an_authentic_envelope_with_malformed_content_is_refused(content: bytes)
 def test_a_message_of_a_later_kind_is_acknowledged() -> None:
     """R-9.2.2."""
     pair = open_pair()
-    content = encode_map({"t": "reaction", "id": b"r" * 16, "at": 5, "glyph": "+"})
+    content = encode_map({"t": "picture", "id": b"r" * 16, "at": 5, "glyph": "+"})
     _, envelope = seal(pair.a.state, content, None, rng=lambda count: b"\x01" * count)
     peer = hear(pair, Kind.RATCHET, envelope.index.to_bytes(8, "big") + envelope.envelope)
-    assert received(peer) == [Unsupported(b"r" * 16, 5, "reaction")]
+    assert received(peer) == [Unsupported(b"r" * 16, 5, "picture")]
     assert len(frames_of(peer.connection.data_to_send())) == 1
     assert not peer.connection.is_closed
 
