@@ -13,10 +13,19 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from p2pchat.constants import NAME_MAX_BYTES
+from p2pchat.constants import NAME_MAX_BYTES, REACTION_MAX_BYTES
 from p2pchat.sanitize import clean_line, clean_text
+from p2pchat.tui.changing import (
+    EDITED,
+    REACTION_MARK,
+    REMOVED_MARK,
+    REPLY_MARK,
+    VANISH_MARK,
+    shown_reaction,
+)
 from p2pchat.tui.comparing import VERIFIED_BY, ago
-from p2pchat.tui.recording import RECORD_MARK, shown_text
+from p2pchat.tui.recording import RECORD_MARK, mark_of, shown_text
+from p2pchat.tui.state import QUOTE_MAX_CHARS
 
 TRUST_WORDS: Final[Mapping[str, str]] = {
     "unverified": "~ unverified",
@@ -90,14 +99,21 @@ def time_of(sent_at_ms: int) -> str:
 def message_lines(message: Mapping[str, Any], contact: str) -> list[str]:
     """Return a message as lines that no text can imitate.
 
-    The arrow stands where a body never reaches: its further lines are indented under the first.
+    The arrow stands where a body never reaches: its further lines are indented under the first,
+    further than what it answers and how it was reacted to.
     """
     incoming = message["direction"] == "in"
     head = f"{time_of(message['sent_at_ms'])} "
     kind = message.get("kind", "text")
-    if kind != "text":
-        head += RECORD_MARK
-    head += f"← {name_of(contact)}: " if incoming else "→ "
+    marks = (
+        mark_of(kind) or (VANISH_MARK if message.get("lifetime_s") else ""),
+        EDITED if message.get("edited_at_ms") else "",
+    )
+    head += "".join(f"{mark} " if mark != RECORD_MARK else mark for mark in marks if mark)
+    who = name_of(contact) if incoming else "you"
+    if message.get("deleted"):
+        return [f"{head}{REMOVED_MARK} deleted by {who}"]
+    head += f"← {who}: " if incoming else "→ "
     text = shown_text(kind, message["text"], incoming=incoming)
     first, *rest = clean_text(text).split("\n")
     indent = " " * len("2026-01-01 00:00 ← ")
@@ -106,7 +122,15 @@ def message_lines(message: Mapping[str, Any], contact: str) -> list[str]:
         lines[-1] += f"  {STATE_WORDS.get(message['state'], '')}"
         if reason := message.get("reason"):
             lines[-1] += f": {clean_line(reason, REASON_MAX_CHARS)}"
-    return lines
+    if message.get("reply_to"):
+        quote = clean_line(message["quote"], QUOTE_MAX_CHARS) or "a message that is not here"
+        lines.insert(0, f"  {REPLY_MARK} {quote}")
+    told = [
+        f"{shown_reaction(clean_line(each['emoji'], REACTION_MAX_BYTES))} "
+        + (name_of(contact) if each["direction"] == "in" else "you")
+        for each in message.get("reactions", ())
+    ]
+    return [*lines, f"  {REACTION_MARK} {'  '.join(told)}"] if told else lines
 
 
 def _width(text: str) -> int:

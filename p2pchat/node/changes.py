@@ -49,8 +49,13 @@ class ChangeDesk:
     async def greeted(self, peer: Peer, kinds: frozenset[str]) -> None:
         """Note what the contact's program understands, as far as it means anything to ours."""
         known = kinds & KINDS
+
+        def work(tx: Transaction) -> None:
+            if tx.contact(peer.contact_id) is not None:  # or it was removed this very moment
+                tx.changes(peer.contact_id).put_kinds(known)
+
         if await self._env.store.read(lambda tx: tx.changes(peer.contact_id).kinds()) != known:
-            await self._env.store.write(lambda tx: tx.changes(peer.contact_id).put_kinds(known))
+            await self._env.store.write(work)
 
     async def send(self, peer: Peer, text: str, reply_to: bytes | None = None) -> MessageRecord:
         """Queue a text, with the time in force until it disappears."""

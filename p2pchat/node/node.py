@@ -455,7 +455,7 @@ class Node:
             if record is None or record.direction is not Direction.OUT:
                 raise UsageError("there is no such message of yours")
             if record.kind not in (MessageKind.TEXT, MessageKind.STATEMENT):
-                raise UsageError("only a message is taken back; say another word instead")
+                raise UsageError("such a word is not taken back; say another one")
             if record.state is not DeliveryState.QUEUED:
                 raise UsageError(f"too late: the message is {record.state.value}")
             tx.delete_message(peer.contact_id, wanted)

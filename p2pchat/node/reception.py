@@ -327,6 +327,8 @@ class Reception:
         """The peer's HELLO arrived: a stranger's is a request."""
         peer = link.peer
         if peer is not None:
+            if event.accepted:  # of a request too: accepted, it does not greet us again
+                await self.changes.greeted(peer, event.kinds)
             if not may_converse(peer.record.pin) or self._env.revocations.own is not None:
                 return
             if not event.accepted:
@@ -334,7 +336,6 @@ class Reception:
                 return
             if peer.note:
                 await self._book.set_note(peer, "")
-            await self.changes.greeted(peer, event.kinds)
             if event.ledger is not None:
                 await self.ledgers.compare(peer, event.ledger)
             await self._announcements.heard(peer, event.announcement)
@@ -371,6 +372,7 @@ class Reception:
         peer.link, link.peer = link, peer
         if self._env.hub.is_heard:
             self._env.hub.publish(ContactRequested(peer.view()))
+        await self.changes.greeted(peer, event.kinds)
 
     async def noticed(self, link: Link, notice: Notice) -> None:
         """The peer told something outside the ratchet (§7.8)."""

@@ -59,6 +59,13 @@ class HistoryScrolled:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageChosen:
+    """Alt+↑ (-1) or Alt+↓ (1): the next message in that direction, for the next command."""
+
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
 class PanelScrolled:
     """The panel's first visible line is now this one."""
 
@@ -234,7 +241,14 @@ class PhraseSettled:
 
 @dataclass(frozen=True, slots=True)
 class RecordChanged:
-    """Answer of ``record.step`` and ``record.sign``: the conversation has a line more."""
+    """The conversation has a line more: of ``record.…``, ``message.reply``, ``message.timer``."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHandled:
+    """Answer of ``message.edit``, ``…delete`` and ``…react``; a notification shows what it did."""
 
     handle: str
 
@@ -277,6 +291,22 @@ class MessageArrived:
 
     handle: str
     message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageChanged:
+    """``message.changed``: it looks so now."""
+
+    handle: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRemoved:
+    """``message.changed`` with ``removed``: it is not there any more."""
+
+    handle: str
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +421,7 @@ Action = (
     | ContactStepped
     | NextUnreadWanted
     | HistoryScrolled
+    | MessageChosen
     | PanelScrolled
     | HelpToggled
     | Escaped
@@ -416,10 +447,13 @@ Action = (
     | PhraseOffered
     | PhraseSettled
     | RecordChanged
+    | MessageHandled
     | Retried
     | MarkedRead
     | CallFailed
     | MessageArrived
+    | MessageChanged
+    | MessageRemoved
     | MessageMoved
     | ContactMoved
     | RequestArrived

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC
 from types import MappingProxyType
-from typing import assert_never
+from typing import Final, assert_never
 
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
@@ -56,11 +56,14 @@ Answer = (
     | a.PhraseOffered
     | a.PhraseSettled
     | a.RecordChanged
+    | a.MessageHandled
     | a.Retried
     | a.MarkedRead
 )
 News = (
     a.MessageArrived
+    | a.MessageChanged
+    | a.MessageRemoved
     | a.MessageMoved
     | a.ContactMoved
     | a.RequestArrived
@@ -75,6 +78,14 @@ News = (
     | a.NewsLost
     | a.ClientLost
 )
+
+
+_GIVEN_BACK: Final = {
+    "record.sign": ("sign", "signed"),
+    "message.reply": ("reply", "sent"),
+    "message.edit": ("edit", "changed"),
+}
+"""What was typed comes back into the composer when it is refused."""
 
 
 def answered(state: AppState, action: Answer) -> Step:
@@ -127,7 +138,7 @@ def answered(state: AppState, action: Answer) -> Step:
             return with_flash(state, f"Trying to reach {whom} now."), (list_contacts(),)
         case a.Exported(file, count):
             return with_flash(state, f"Wrote {count} messages to {file}, not encrypted."), ()
-        case a.MarkedRead():
+        case a.MarkedRead() | a.MessageHandled():
             return state, ()
         case _ as unreachable:
             assert_never(unreachable)
@@ -218,6 +229,12 @@ def notified(state: AppState, action: News) -> Step:
             if is_watched(state, handle):
                 return state, (mark_read(handle),)
             return state, (list_contacts(),)
+        case a.MessageChanged(handle, message):
+            chat = chats.changed(state.conversation(handle), message)
+            return with_chat(state, handle, chat), ()
+        case a.MessageRemoved(handle, message_id):
+            chat = chats.removed(state.conversation(handle), message_id)
+            return with_chat(state, handle, chat), ()
         case a.MessageMoved(handle, message_id, delivery, reason):
             chat = chats.moved(state.conversation(handle), message_id, delivery, reason)
             state = with_chat(state, handle, chat)
@@ -303,9 +320,10 @@ def refused(state: AppState, action: a.CallFailed) -> Step:
             return _compared(state, call.handle, problem=text), ()
         case "audit.warnings":
             return state, ()  # a node of an earlier version: nobody has asked for it
-        case "record.sign":
-            typed = f"/sign {dict(call.params).get('text', '')}"
-            state = with_flash(state, f"Not signed: {text}", Tone.ERROR)
+        case "record.sign" | "message.reply" | "message.edit":
+            command, done = _GIVEN_BACK[call.method]
+            typed = f"/{command} {dict(call.params).get('text', '')}"
+            state = with_flash(state, f"Not {done}: {text}", Tone.ERROR)
             return state, (SetComposer(typed),) if call.handle == state.active else ()
         case "contact.compare":
             return phrase.refused(state, call.handle, text), ()

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from p2pchat.sanitize import clean_line
 from p2pchat.tui.state import (
     EARLY_MOVES_MAX,
     PAGE_MESSAGES,
+    QUOTE_MAX_CHARS,
     Anchor,
     Conversation,
     Delivery,
@@ -115,6 +117,35 @@ def update(chat: Conversation, key: str, change: Callable[[Message], Message]) -
         for entry in chat.entries
     )
     return replace(chat, entries=entries)
+
+
+def changed(chat: Conversation, message: Message) -> Conversation:
+    """Take in how a message looks now, and what answers to it quote."""
+    quote = clean_line(message.text, QUOTE_MAX_CHARS)
+    entries = tuple(
+        message
+        if entry.key == message.key
+        else replace(entry, quote=quote)
+        if isinstance(entry, Message) and entry.answers == message.key
+        else entry
+        for entry in chat.entries
+    )
+    return replace(chat, entries=entries)
+
+
+def removed(chat: Conversation, key: str) -> Conversation:
+    """Drop a message that is not there any more; answers to it quote nothing."""
+    below = next((at for at, each in enumerate(reversed(chat.entries)) if each.key == key), None)
+    anchor = chat.anchor
+    if anchor is not None and below is not None and below < anchor.from_end:
+        anchor = Anchor(anchor.from_end - 1, anchor.hidden)
+    entries = tuple(
+        replace(entry, quote="") if isinstance(entry, Message) and entry.answers == key else entry
+        for entry in chat.entries
+        if entry.key != key
+    )
+    selected = "" if chat.selected == key else chat.selected
+    return replace(chat, entries=entries, anchor=anchor, selected=selected)
 
 
 def remove(chat: Conversation, key: str) -> Conversation:

@@ -13,7 +13,16 @@ from datetime import tzinfo
 from typing import Final
 
 from p2pchat.tui.cells import clip, width, wrap
-from p2pchat.tui.recording import RECORD_MARK, shown_text
+from p2pchat.tui.changing import (
+    CHOSEN_MARK,
+    EDITED,
+    REACTION_MARK,
+    REMOVED_MARK,
+    REPLY_MARK,
+    VANISH_MARK,
+    shown_reaction,
+)
+from p2pchat.tui.recording import mark_of, shown_text
 from p2pchat.tui.state import Anchor, Conversation, Delivery, Entry, Message, Notice
 from p2pchat.tui.text import Line, line, line_width, paragraph, rule
 from p2pchat.tui.words import DELIVERY, clock, day
@@ -41,6 +50,7 @@ class _Frame:
     cells: int
     new_day: bool
     first_new: bool
+    chosen: bool
 
 
 class History:
@@ -126,7 +136,8 @@ class History:
         today = day(_at(entry), self._zone)
         new_day = index == 0 or day(_at(chat.entries[index - 1]), self._zone) != today
         first_new = bool(chat.first_new) and entry.key == chat.first_new
-        key = (entry, _Frame(names, cells, new_day, first_new))
+        chosen = bool(chat.selected) and entry.key == chat.selected
+        key = (entry, _Frame(names, cells, new_day, first_new, chosen))
         known = self._memory.get(key)
         if known is not None:
             self._memory.move_to_end(key)
@@ -147,26 +158,46 @@ class History:
         if isinstance(entry, Notice):
             style = f"class:{entry.tone}"
             return lines + paragraph(entry.text, frame.cells, style, MARGIN + "· ")
-        return lines + message_lines(entry, frame.names, frame.cells, self._zone)
+        return lines + message_lines(
+            entry, frame.names, frame.cells, self._zone, chosen=frame.chosen
+        )
 
 
 def message_lines(
-    message: Message, names: Names, cells: int, zone: tzinfo | None, date: str = ""
+    message: Message,
+    names: Names,
+    cells: int,
+    zone: tzinfo | None,
+    date: str = "",
+    *,
+    chosen: bool = False,
 ) -> list[Line]:
     """Lay out one message: ``[08:00] <Alice> text``, wrapped under itself, with its mark."""
+    margin = CHOSEN_MARK if chosen else MARGIN
     stamp = f"[{date}{clock(message.sent_at_ms, zone)}] "
-    if message.kind != "text":
-        stamp += RECORD_MARK + " "  # before the name, where neither a name nor a text reaches
+    # Before the name, where neither a name nor a text reaches.
+    signs = (
+        mark_of(message.kind) or (VANISH_MARK if message.vanishes else ""),
+        EDITED if message.edited else "",
+    )
+    stamp += "".join(f"{sign} " for sign in signs if sign)
     name = clip(names.mine if message.outgoing else names.theirs, _NAME_CELLS)
+    if message.deleted:
+        gone = f"{REMOVED_MARK} deleted by {name}"
+        return [line(("class:time", margin + stamp), ("class:dim", clip(gone, cells - 12)))]
     who = f"<{name}> "
     style = "class:mine" if message.outgoing else "class:theirs"
     room = max(8, cells - len(MARGIN) * 2 - _HANGING)
     taken = width(stamp) - _HANGING + width(who)
     text = shown_text(message.kind, message.text, incoming=not message.outgoing)
     first, *others = wrap(text, room, taken)
-    lines = [
-        line(("class:time", MARGIN + stamp), (style, who[:-1]), ("", " "), ("class:body", first))
-    ]
+    lines = []
+    if message.answers:
+        quote = message.quote or "a message that is not here any more"
+        lines.append(line(("class:dim", f"{margin}{REPLY_MARK} {clip(quote, cells - 4)}")))
+    lines.append(
+        line(("class:time", margin + stamp), (style, who[:-1]), ("", " "), ("class:body", first))
+    )
     indent = MARGIN + " " * _HANGING
     lines += [line(("class:body", indent + part)) for part in others]
     if message.outgoing:
@@ -178,7 +209,18 @@ def message_lines(
         if message.state is Delivery.FAILED:
             why = f"not delivered: {message.reason or 'no reason is known'}"
             lines += paragraph(why, cells - 1, "class:error", indent)
-    return lines
+    return lines + _reactions(message, names, cells)
+
+
+def _reactions(message: Message, names: Names, cells: int) -> list[Line]:
+    """Lay out who reacted how, further left than any text begins."""
+    told = [
+        f"{shown_reaction(emoji)} {clip(names.mine if ours else names.theirs, _NAME_CELLS)}"
+        for ours, emoji in message.reactions
+    ]
+    if not told:
+        return []
+    return [line(("class:dim", clip(f"    {REACTION_MARK} {'  '.join(told)}", cells)))]
 
 
 def _at(entry: Entry) -> int:

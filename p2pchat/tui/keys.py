@@ -140,6 +140,8 @@ def _bind_moves(keys: KeyBindings, controls: Controls) -> None:
 
     press(("escape", "left"), a.ContactStepped(-1))
     press(("escape", "right"), a.ContactStepped(1))
+    press(("escape", "up"), a.MessageChosen(-1))
+    press(("escape", "down"), a.MessageChosen(1))
     press(("escape", "a"), a.NextUnreadWanted())
     press(("f1",), a.HelpToggled())
     press(("c-l",), a.LockWanted())

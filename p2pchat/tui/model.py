@@ -13,7 +13,7 @@ from typing import assert_never
 
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import actions as a
-from p2pchat.tui import answers, chats, entering, submit
+from p2pchat.tui import answers, changing, chats, entering, submit
 from p2pchat.tui.actions import Action
 from p2pchat.tui.effects import Call, Effect, Leave, LockProfile
 from p2pchat.tui.navigation import (
@@ -59,6 +59,7 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.ContactStepped()
             | a.NextUnreadWanted()
             | a.HistoryScrolled()
+            | a.MessageChosen()
             | a.PanelScrolled()
             | a.HelpToggled()
             | a.Escaped()
@@ -69,6 +70,8 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             return _person(state, action)
         case (
             a.MessageArrived()
+            | a.MessageChanged()
+            | a.MessageRemoved()
             | a.MessageMoved()
             | a.ContactMoved()
             | a.RequestArrived()
@@ -117,6 +120,7 @@ def _person(
     | a.ContactStepped
     | a.NextUnreadWanted
     | a.HistoryScrolled
+    | a.MessageChosen
     | a.PanelScrolled
     | a.HelpToggled
     | a.Escaped
@@ -144,6 +148,8 @@ def _person(
             return _next_unread(state)
         case a.HistoryScrolled():
             return _scrolled(state, action)
+        case a.MessageChosen(step):
+            return _chosen(state, step)
         case a.PanelScrolled(first_line):
             return replace(state, panel_scroll=max(0, first_line)), ()
         case a.HelpToggled():
@@ -199,6 +205,14 @@ def _scrolled(state: AppState, action: a.HistoryScrolled) -> Step:
     return state, ()
 
 
+def _chosen(state: AppState, step: int) -> Step:
+    if not state.active or state.panel is not None:
+        return state, ()
+    chat = changing.chosen(state.conversation(state.active), step)
+    state = with_chat(state, state.active, chat)
+    return see(state, state.active) if chat.anchor is None else (state, ())
+
+
 def _escaped(state: AppState) -> Step:
     if state.confirm is not None:
         return replace(state, confirm=None), ()
@@ -209,6 +223,8 @@ def _escaped(state: AppState) -> Step:
     if state.warning:
         return replace(state, warning=""), ()
     chat = state.conversation(state.active)
+    if chat.selected:
+        state = with_chat(state, state.active, replace(chat, selected=""))
     if chat.anchor is not None:
         return _scrolled(state, a.HistoryScrolled(None, at_top=False))
     return state, ()
@@ -223,7 +239,10 @@ def _decided(state: AppState, *, yes: bool) -> Step:
         case Question.LEAVE:
             return state, (Leave(),)
         case Question.REMOVE:
-            params = (("contact", confirm.handle),)
+            params: tuple[tuple[str, object], ...] = (("contact", confirm.handle),)
             return state, (Call("contact.remove", params, confirm.handle),)
+        case Question.DELETE:
+            params = (("contact", confirm.handle), ("message_id", confirm.key))
+            return state, (Call("message.delete", params, confirm.handle),)
         case _ as unreachable:
             assert_never(unreachable)

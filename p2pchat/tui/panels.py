@@ -11,6 +11,7 @@ from itertools import zip_longest
 from typing import Final, assert_never
 
 from p2pchat.sanitize import clean_line
+from p2pchat.tui.changing import CHOSEN_MARK, REPLY_MARK, VANISH_MARK
 from p2pchat.tui.commands import COMMANDS
 from p2pchat.tui.comparing import VERIFIED_BY
 from p2pchat.tui.history import message_lines
@@ -48,6 +49,7 @@ KEYS: Final = (
     ("Alt+← Alt+→", "previous, next contact"),
     ("Alt+a", "next unread message or request"),
     ("PgUp, PgDn", "scroll"),
+    ("Alt+↑ Alt+↓", "choose a message for /reply, /react …"),
     ("Tab", "complete a command or name"),
     ("Esc", "close a page, go to the newest message"),
     ("F1", "this page"),
@@ -91,6 +93,11 @@ def link_lines(link: str, cells: int) -> list[Line]:
 def _help(cells: int) -> list[Line]:
     commands = [(f"/{each.name} {each.arguments}", each.does) for each in COMMANDS]
     signs = [(mark[1], meaning) for mark, meaning in DELIVERY.values()]
+    signs += [
+        (VANISH_MARK, "disappears after some time"),
+        (REPLY_MARK, "the message below answers this one"),
+        (CHOSEN_MARK, "chosen for the next command"),
+    ]
     trust = [(f"{glyph} {word}", meaning) for _, glyph, word, meaning in (*TRUST.values(), REVOKED)]
     presence = [(f"{ONLINE} {OFFLINE}", "online, offline"), ("•", "unread messages")]
     room = cells // 2 if cells >= _TWO_COLUMNS else cells
@@ -99,7 +106,7 @@ def _help(cells: int) -> list[Line]:
     )
     first = [*_table("Commands", commands, room), *slash]
     second = _table("Keys", KEYS, room)
-    third = _table("Behind your messages", signs, room)
+    third = _table("At messages", signs, room)
     fourth = _table("Beside a contact", [*trust, *presence], room)
     if room < cells:
         return [EMPTY, *_beside(first, second, room), EMPTY, *_beside(third, fourth, room)]

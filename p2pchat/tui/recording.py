@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from p2pchat.tui.changing import VANISH_MARK, timer_text
+
 if TYPE_CHECKING:
     from p2pchat.tui.navigation import Step
     from p2pchat.tui.state import AppState
@@ -26,7 +28,16 @@ def shown_text(kind: str, text: str, *, incoming: bool) -> str:
     if kind in _WORDS:
         theirs, ours = _WORDS[kind]
         return theirs if incoming else ours
+    if kind.startswith("timer."):
+        return timer_text(kind, text, incoming=incoming)
     return f"signed: {text}" if kind == "statement" else text
+
+
+def mark_of(kind: str) -> str:
+    """Return the sign before the name of what is no plain text, or ""."""
+    if kind.startswith("timer."):
+        return VANISH_MARK
+    return "" if kind == "text" else RECORD_MARK
 
 
 def run(state: AppState, name: str, argument: str) -> Step:

@@ -19,6 +19,8 @@ from p2pchat.identity.trust import Trust
 
 PAGE_MESSAGES: Final = 100
 """History is fetched in pages of this size; one page fills several screens."""
+QUOTE_MAX_CHARS: Final = 60
+"""Of a message above an answer to it."""
 EARLY_MOVES_MAX: Final = 64
 """Delivery news kept for messages whose id the node has not told us yet."""
 
@@ -62,6 +64,8 @@ class Contact:
     record: str = "off"
     revoked_at_ms: int | None = None
     announced: bool = False
+    timer_s: int = 0
+    timer_asked_s: int = 0
 
     @property
     def is_revoked(self) -> bool:
@@ -76,7 +80,15 @@ class Contact:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation; ``key`` is the node's message id once it is known."""
+    """One message of a conversation; ``key`` is the node's message id once it is known.
+
+    Attributes:
+        answers: Key of the message that it answers, or "".
+        quote: The beginning of that message, or "" if it is gone.
+        deleted: Its author deleted it.
+        reactions: Whether it is ours, and the reaction.
+        vanishes: It disappears after some time.
+    """
 
     key: str
     outgoing: bool
@@ -85,6 +97,12 @@ class Message:
     state: Delivery
     reason: str = ""
     kind: str = "text"
+    answers: str = ""
+    quote: str = ""
+    edited: bool = False
+    deleted: bool = False
+    reactions: tuple[tuple[bool, str], ...] = ()
+    vanishes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +142,7 @@ class Conversation:
         complete: Nothing older exists.
         draft: Text in the composer that was not sent.
         anchor: Scroll position; None follows the newest line.
+        selected: Key of the message that was chosen for the next command, or "".
         first_new: Key of the message above which the "new messages" rule stands.
         early: Delivery news that came before the message's id did.
     """
@@ -135,6 +154,7 @@ class Conversation:
     draft: str = field(default="", repr=False)
     anchor: Anchor | None = None
     first_new: str = ""
+    selected: str = ""
     early: tuple[tuple[str, Delivery, str], ...] = ()
 
 
@@ -250,14 +270,16 @@ class Question(Enum):
 
     REMOVE = "remove"
     LEAVE = "leave"
+    DELETE = "delete"
 
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """An open question, about a contact if ``handle`` is not empty."""
+    """An open question, about a contact if ``handle``, a message if ``key`` is not empty."""
 
     question: Question
     handle: str = ""
+    key: str = ""
 
 
 # --- First run and unlocking ------------------------------------------------------------------

@@ -12,7 +12,7 @@ from p2pchat.constants import SAFETY_NUMBER_DIGITS, TEXT_MAX_BYTES
 from p2pchat.errors import UsageError
 from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
-from p2pchat.tui import chats, phrase, recording
+from p2pchat.tui import changing, chats, phrase, recording
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
 from p2pchat.tui.dates import day_span_ms
 from p2pchat.tui.effects import Call, Leave, LockProfile, SetComposer
@@ -150,6 +150,8 @@ def _run(state: AppState, name: str, argument: str, now_ms: int) -> Step:
             return _whois(state, argument, now_ms)
         case "verify":
             return _verify(state, argument)
+        case "reply" | "edit" | "delete" | "react" | "disappearing":
+            return changing.run(state, name, argument)
         case "record" | "sign":
             return recording.run(state, name, argument)
         case "secret":

@@ -258,6 +258,8 @@ def flash(state: AppState, cells: int) -> list[Line]:
             case Question.REMOVE:
                 name = contact.name if contact else "this contact"
                 text = f"Remove {name}, and all messages with them? y / n"
+            case Question.DELETE:
+                text = "Delete your message, here and on the other side? y / n"
             case Question.LEAVE:
                 text = "A message is written but not sent, and would be lost. Leave? y / n"
             case _ as unreachable:

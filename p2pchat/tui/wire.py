@@ -11,17 +11,19 @@ from typing import Any, Final
 
 import msgspec
 
-from p2pchat.constants import NAME_MAX_BYTES, NOTE_MAX_CHARS
+from p2pchat.constants import NAME_MAX_BYTES, NOTE_MAX_CHARS, REACTION_MAX_BYTES
 from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_line, clean_text
 from p2pchat.tui import actions as a
 from p2pchat.tui.actions import Action
 from p2pchat.tui.effects import Call
-from p2pchat.tui.state import Contact, Delivery, Identity, Message
+from p2pchat.tui.state import QUOTE_MAX_CHARS, Contact, Delivery, Identity, Message
 from p2pchat.tui.words import warning
 
 REASON_MAX_CHARS: Final = 200
 _ID_MAX_CHARS: Final = 80
+_REACTIONS_MAX: Final = 2
+"""One of each side."""
 _ANSWER_FOREIGN: Final = "the node gave an answer that this version does not understand"
 
 
@@ -42,6 +44,13 @@ class _Contact(msgspec.Struct):
     record: str = "off"
     revoked_at_ms: int | None = None
     announced: bool = False
+    timer_s: int = 0
+    timer_asked_s: int | None = None
+
+
+class _Reaction(msgspec.Struct):
+    direction: str
+    emoji: str
 
 
 class _Message(msgspec.Struct):
@@ -52,6 +61,12 @@ class _Message(msgspec.Struct):
     state: str = Delivery.DELIVERED
     reason: str = ""
     kind: str = "text"
+    reply_to: str | None = None
+    quote: str = ""
+    edited_at_ms: int | None = None
+    deleted: bool = False
+    reactions: list[_Reaction] = msgspec.field(default_factory=list)
+    lifetime_s: int | None = None
 
 
 class _Identity(msgspec.Struct):
@@ -182,7 +197,9 @@ def _answered(call: Call, result: object) -> Action:
             | "contact.remove"
         ):
             return a.ContactSettled(call.handle, call.method)
-        case "record.step" | "record.sign":
+        case "message.edit" | "message.delete" | "message.react":
+            return a.MessageHandled(call.handle)
+        case "record.step" | "record.sign" | "message.reply" | "message.timer":
             return a.RecordChanged(call.handle)
         case "contact.retry":
             return a.Retried(call.handle)
@@ -226,6 +243,11 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "message.received":
             message = _message(msgspec.convert(params, _Message))
             return a.MessageArrived(str(params["contact"]), message)
+        case "message.changed" if params.get("removed"):
+            return a.MessageRemoved(str(params["contact"]), str(params["message_id"]))
+        case "message.changed":
+            message = _message(msgspec.convert(params, _Message))
+            return a.MessageChanged(str(params["contact"]), message)
         case "message.state":
             moved = msgspec.convert(params, _Moved)
             reason = _line(moved.reason, REASON_MAX_CHARS)
@@ -284,6 +306,8 @@ def _contact(wire: _Contact) -> Contact:
         record=wire.record,
         revoked_at_ms=wire.revoked_at_ms,
         announced=wire.announced,
+        timer_s=wire.timer_s,
+        timer_asked_s=wire.timer_asked_s or 0,
     )
 
 
@@ -296,6 +320,15 @@ def _message(wire: _Message) -> Message:
         sent_at_ms=wire.sent_at_ms,
         state=Delivery(wire.state),
         reason=_line(wire.reason, REASON_MAX_CHARS),
+        answers=wire.reply_to or "",
+        quote=_line(wire.quote, QUOTE_MAX_CHARS),
+        edited=wire.edited_at_ms is not None,
+        deleted=wire.deleted,
+        reactions=tuple(
+            (each.direction == "out", _line(each.emoji, REACTION_MAX_BYTES))
+            for each in wire.reactions[:_REACTIONS_MAX]
+        ),
+        vanishes=wire.lifetime_s is not None,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from p2pchat.identity.trust import Trust
 from p2pchat.tui.cells import clip, width
+from p2pchat.tui.changing import VANISH_MARK, span
 from p2pchat.tui.comparing import VERIFIED_BY, ago
 from p2pchat.tui.state import Contact, Delivery
 from p2pchat.tui.text import Fragment, Line, line
@@ -95,7 +96,8 @@ def presence(contact: Contact, cells: int) -> Line:
     """Tell whether the contact is there, and why not; what stands in brackets gives way first."""
     if contact.online:
         quantum = " · post-quantum" if contact.post_quantum else ""
-        return line(("class:online", f"{ONLINE} online"), ("class:dim", quantum))
+        timer = f" · {VANISH_MARK} {span(contact.timer_s)}" if contact.timer_s else ""
+        return line(("class:online", f"{ONLINE} online"), ("class:dim", quantum + timer))
     if contact.trust is Trust.REQUEST:
         return line(("class:dim", f"{OFFLINE} not accepted yet"))
     reason = f": {contact.offline_reason}" if contact.offline_reason else ""

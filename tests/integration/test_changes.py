@@ -14,6 +14,7 @@ from p2pchat.errors import TrustError, UsageError
 from p2pchat.identity.on_record import RecordStep
 from p2pchat.node.inbox import Batch
 from p2pchat.node.views import (
+    ContactRequested,
     MessageArrived,
     MessageChanged,
     MessageRemoved,
@@ -31,6 +32,7 @@ from tests.support.node_world import (
     delivered,
     memory_world,
     online,
+    until,
     view_of,
 )
 
@@ -377,6 +379,22 @@ async def test_a_program_that_does_not_know_a_kind_is_not_sent_one(world: World)
     await online(alice, "bob")  # Bob's HELLO says what he really knows
     await alice.node.react("bob", message, "👍")
     await settled(alice, "bob")
+
+
+async def test_a_request_says_what_its_program_knows(world: World) -> None:
+    """R-8.3.6: the stranger greets once; when accepted, or after coming back, it is known."""
+    alice, bob = world.person("alice"), world.person("bob")
+    await alice.start()
+    await bob.start()
+    await alice.node.add_contact(bob.node.identity().link)
+    await until(lambda: any(isinstance(each, ContactRequested) for each in bob.events))
+    await bob.node.accept("alice")
+    await online(bob, "alice")
+    await online(alice, "bob")
+    message = await said(alice, bob)
+    await bob.node.react("alice", message, "👍")
+    await settled(bob, "alice")
+    assert (await last(alice, "bob")).reactions == ((Direction.IN, "👍"),)
 
 
 async def test_nothing_is_changed_for_whom_nothing_may_be_sent_to(world: World) -> None:

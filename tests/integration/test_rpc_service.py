@@ -119,6 +119,7 @@ async def test_contacts_from_strangers_to_verified(pair: Pair) -> None:
         *("unread", "note", "addresses", "offline_reason", "offered_peer_id", "verified_at_ms"),
         *("verified_by", "compare_asked", "verify_first", "record"),
         *("revoked", "revoked_at_ms", "announced"),
+        *("timer_s", "timer_proposed_s", "timer_asked_s"),
     }
     assert contact["trust"] == "request"
     assert await code_of(pair.bob, "message.send", contact="alice", text="hello") == -32004
@@ -172,10 +173,63 @@ async def test_messages_and_their_states(pair: Pair) -> None:
         "state": "delivered",
         "reason": "",
         "kind": "text",
+        "reply_to": None,
+        "quote": "",
+        "edited_at_ms": None,
+        "deleted": False,
+        "reactions": [],
+        "lifetime_s": None,
+        "expires_at_ms": None,
     }
     assert (await pair.by_socket.call("contact.list"))[0]["unread"] == 1
     assert await pair.by_socket.call("message.mark_read", {"contact": "alice"}) == {}
     assert (await pair.by_socket.call("contact.list"))[0]["unread"] == 0
+
+
+async def test_changes_and_timers(pair: Pair) -> None:
+    await meet(pair)
+    at_bob = pair.by_socket.notifications()
+    sent = await pair.alice.call("message.send", {"contact": "bob", "text": "helo"})
+    about = {"contact": "bob", "message_id": sent["message_id"]}
+    await pair.alice.call("message.wait", {**about, "timeout": 5})
+    assert await pair.alice.call("message.edit", {**about, "text": "hello"}) == {}
+    changed = await notification(at_bob, "message.changed")
+    assert (changed["contact"], changed["message_id"]) == ("Alice", sent["message_id"])
+    assert (changed["text"], changed["removed"], changed["deleted"]) == ("hello", False, False)
+    assert changed["edited_at_ms"] >= changed["sent_at_ms"]
+    theirs = {**about, "contact": "alice"}
+    assert await pair.by_socket.call("message.react", {**theirs, "emoji": "👍"}) == {}
+    changed = await notification(at_bob, "message.changed")  # our own change is told as well
+    assert changed["reactions"] == [{"direction": "out", "emoji": "👍"}]
+    answer = await pair.by_socket.call("message.reply", {**theirs, "text": "hi"})
+    wait = {"contact": "alice", "message_id": answer["message_id"], "timeout": 5}
+    await pair.by_socket.call("message.wait", wait)
+    (_, reply) = await pair.alice.call("message.list", {"contact": "bob"})
+    assert (reply["reply_to"], reply["quote"]) == (sent["message_id"], "hello")
+    assert await pair.alice.call("message.delete", about) == {}
+    changed = await notification(at_bob, "message.changed")
+    assert (changed["text"], changed["deleted"], changed["reactions"]) == ("", True, [])
+
+    timer = {"contact": "bob", "step": "propose", "seconds": 60}
+    assert await pair.alice.call("message.timer", timer) == {
+        "timer_s": 0,
+        "timer_proposed_s": 60,
+        "timer_asked_s": None,
+    }
+    await notification(at_bob, "message.received")
+    (contact,) = await pair.by_socket.call("contact.list")
+    assert contact["timer_asked_s"] == 60
+    accept = {"contact": "alice", "step": "accept"}
+    assert (await pair.by_socket.call("message.timer", accept))["timer_s"] == 60
+    for bad in (
+        {**timer, "seconds": 4},
+        {"contact": "bob", "step": "propose"},
+        {"contact": "bob", "step": "end", "seconds": 60},
+        {"contact": "bob", "step": "never"},
+    ):
+        assert await code_of(pair.alice, "message.timer", **bad) == -32602
+    assert await code_of(pair.alice, "message.edit", **about, text="x") == -32602
+    assert await code_of(pair.alice, "message.react", **about, emoji="x" * 65) == -32602
 
 
 async def test_lists_give_the_newest_oldest_first(pair: Pair) -> None:
@@ -238,6 +292,7 @@ async def test_blocking_keeping_and_removing(pair: Pair) -> None:
         "message.send",
         "message.cancel",
         "message.wait",
+        *("message.reply", "message.edit", "message.delete", "message.react", "message.timer"),
     ],
 )
 async def test_an_unknown_contact_has_its_code(
@@ -249,6 +304,11 @@ async def test_an_unknown_contact_has_its_code(
         "message.send": {"text": "x"},
         "message.cancel": {"message_id": STRANGER},
         "message.wait": {"message_id": STRANGER, "timeout": 0},
+        "message.reply": {"message_id": STRANGER, "text": "x"},
+        "message.edit": {"message_id": STRANGER, "text": "x"},
+        "message.delete": {"message_id": STRANGER},
+        "message.react": {"message_id": STRANGER, "emoji": "x"},
+        "message.timer": {"step": "end"},
     }
     client = await held(profiles[0], network=False)
     assert await code_of(client, method, contact="nobody", **more.get(method, {})) == -32002

@@ -35,6 +35,7 @@ from p2pchat.noise.handshake import HandshakeState
 from p2pchat.ratchet.double_ratchet import decrypt, encrypt
 from p2pchat.rpc.protocol import parse_line
 from p2pchat.sanitize import clean_line, clean_text
+from p2pchat.session.changes import Edit, Reaction, Timer
 from p2pchat.session.codec import decode_map, encode_map
 from p2pchat.session.delivery import decode_session, encode_session
 from p2pchat.session.events import ConnectionClosed
@@ -47,7 +48,7 @@ from p2pchat.session.frames import (
     unpad_payload,
 )
 from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
-from p2pchat.session.messages import Text, decode_message, encode_message
+from p2pchat.session.messages import KINDS, Text, decode_message, encode_message
 from p2pchat.session.negotiation import (
     HYBRID_OFFER,
     IK_HFS,
@@ -58,6 +59,7 @@ from p2pchat.session.negotiation import (
     encode_offer,
     encode_preamble,
 )
+from p2pchat.session.vanishing import TimerStep
 from tests.support.pairs import NOW_MS, Pair, open_pair, person, seeded_rng
 
 
@@ -133,7 +135,15 @@ def targets() -> list[Target]:
     revocation = revoke(alice.identity.seed)
     succession = succeed(person("bob").identity.seed, alice.identity.seed, now_ms=NOW_MS)
     told = Announcement(NOW_MS, succession)
-    greeting = encode_greeting(Greeting(True, "Alice", "note", announcement=told))
+    about = b"j" * 16
+    changes = (
+        Text(b"i" * 16, 1, "answer", about, 60),
+        Edit(b"i" * 16, 1, about, "better"),
+        Reaction(b"i" * 16, 1, about, "+"),
+        Timer(b"i" * 16, 1, TimerStep.PROPOSE, 60),
+        Timer(b"i" * 16, 1, TimerStep.ACCEPT, of=about),
+    )
+    greeting = encode_greeting(Greeting(True, "Alice", "note", announcement=told, kinds=KINDS))
     protocol = (ProtocolError,)
     return [
         Target(
@@ -149,7 +159,9 @@ def targets() -> list[Target]:
             protocol,
             (encode_map({"a": [1, {"b": b"c"}], "d": True, "e": None}),),
         ),
-        Target("message", decode_message, protocol, (text,)),
+        Target(
+            "message", decode_message, protocol, (text, *(encode_message(each) for each in changes))
+        ),
         Target("greeting", decode_greeting, protocol, (greeting, encode_map({"accepted": False}))),
         Target(
             "certificate",

@@ -144,6 +144,11 @@ class DataSet:
             "record.step": lambda _: {"record": "on"},
             "record.sign": lambda p: self._send(p, kind="statement"),
             "message.send": self._send,
+            "message.reply": self._send,
+            "message.edit": lambda _: {},
+            "message.delete": lambda _: {},
+            "message.react": lambda _: {},
+            "message.timer": lambda _: {},
             "message.list": self._list,
             "message.mark_read": self._mark_read,
         }

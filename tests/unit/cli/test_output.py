@@ -65,6 +65,25 @@ def test_a_body_cannot_imitate_another_message() -> None:
     assert second.lstrip().startswith("1970")
 
 
+def test_what_became_of_a_message_stands_where_no_text_reaches() -> None:
+    """R-9.5.2 to R-9.5.5"""
+    told = [{"direction": "in", "emoji": HOSTILE}, {"direction": "out", "emoji": "👍"}]
+    quote, head, reactions = message_lines(
+        message("yes", reply_to="1" * 32, quote=HOSTILE, edited_at_ms=5, reactions=told), "bob"
+    )
+    assert quote.startswith("  ↪ ␛]52")
+    assert head.endswith(" (edited) ← bob: yes")
+    assert reactions == "  ╰ ␛]5… bob  👍 you"
+    (line,) = message_lines(message("", deleted=True, direction="out"), "bob")
+    assert line.endswith(" × deleted by you")
+    (line,) = message_lines(message("3600", kind="timer.propose", lifetime_s=None), "bob")
+    assert line.endswith("after 1 hour: /disappearing accept, or decline")
+    (line,) = message_lines(message("soon", lifetime_s=60), "bob")
+    assert " ◔ ← bob: soon" in line
+    lines = [*message_lines(message("x", reply_to="1", quote=""), "b"), quote, head, reactions]
+    assert not FORBIDDEN & set("".join(lines))
+
+
 def test_outgoing_messages_say_how_far_they_came() -> None:
     (line,) = message_lines(
         message("hi", direction="out", state="queued", reason="no address known"), "bob"

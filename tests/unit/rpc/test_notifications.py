@@ -1,5 +1,7 @@
 """What the node announces, as interface.md words it."""
 
+from dataclasses import replace
+
 from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust
 from p2pchat.node.subscription import EVENTS_MAX, Hub
@@ -12,6 +14,8 @@ from p2pchat.node.views import (
     KeyNews,
     KeyNewsKind,
     MessageArrived,
+    MessageChanged,
+    MessageRemoved,
     MessageStateChanged,
     MessageView,
     SessionRestarted,
@@ -53,6 +57,22 @@ def test_every_event_has_its_notification() -> None:
     assert to_notification(MessageArrived(MESSAGE)) == (
         "message.received",
         {"contact": "bob", "message_id": "0" * 32, "text": "text", "sent_at_ms": 5},
+    )
+    reply = replace(MESSAGE, reply_to="1" * 32, quote="asked", lifetime_s=60)
+    assert to_notification(MessageArrived(reply))[1] == {
+        "contact": "bob",
+        "message_id": "0" * 32,
+        "text": "text",
+        "sent_at_ms": 5,
+        "reply_to": "1" * 32,
+        "quote": "asked",
+        "lifetime_s": 60,
+    }
+    method, params = to_notification(MessageChanged(MESSAGE))
+    assert (method, params["text"], params["removed"]) == ("message.changed", "text", False)
+    assert to_notification(MessageRemoved("bob", "1")) == (
+        "message.changed",
+        {"contact": "bob", "message_id": "1", "removed": True},
     )
     assert to_notification(MessageStateChanged("bob", "1", DeliveryState.FAILED, "why")) == (
         "message.state",

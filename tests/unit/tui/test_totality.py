@@ -43,6 +43,14 @@ WORDS = st.sampled_from(
         "/lock",
         "/keep",
         "/retry",
+        "/reply x",
+        "/edit",
+        "/edit x",
+        "/delete",
+        "/react +",
+        "/disappearing",
+        "/disappearing 1d",
+        "/disappearing x",
         "/secret",
         "/secret new",
         "/whois",
@@ -56,7 +64,22 @@ WORDS = st.sampled_from(
 DELIVERY = st.sampled_from(Delivery)
 TRUST = st.sampled_from(Trust)
 TIMES = st.integers(-(2**70), 2**70)
-MESSAGES = st.builds(Message, KEYS, st.booleans(), WORDS, TIMES, DELIVERY, WORDS)
+MESSAGES = st.builds(
+    Message,
+    KEYS,
+    st.booleans(),
+    WORDS,
+    TIMES,
+    DELIVERY,
+    WORDS,
+    kind=st.sampled_from(["text", "statement", "record.propose", "timer.propose", "x"]),
+    answers=KEYS,
+    quote=WORDS,
+    edited=st.booleans(),
+    deleted=st.booleans(),
+    reactions=st.lists(st.tuples(st.booleans(), WORDS), max_size=2).map(tuple),
+    vanishes=st.booleans(),
+)
 PAGES = st.lists(MESSAGES, max_size=4, unique_by=lambda each: each.key).map(tuple)
 CONTACTS = st.lists(
     st.builds(
@@ -122,6 +145,11 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.MarkedRead, HANDLES),
     st.builds(a.CallFailed, CALLS, WORDS, st.booleans(), st.booleans()),
     st.builds(a.MessageArrived, HANDLES, MESSAGES),
+    st.builds(a.MessageChosen, st.sampled_from([-1, 1])),
+    st.builds(a.MessageHandled, HANDLES),
+    st.builds(a.RecordChanged, HANDLES),
+    st.builds(a.MessageChanged, HANDLES, MESSAGES),
+    st.builds(a.MessageRemoved, HANDLES, KEYS),
     st.builds(a.MessageMoved, HANDLES, KEYS, DELIVERY, WORDS),
     st.builds(a.ContactMoved, HANDLES, st.booleans(), TRUST, st.booleans()),
     st.builds(a.RequestArrived, WORDS),

@@ -18,11 +18,12 @@ from p2pchat.errors import (
 )
 from p2pchat.identity.certificate import parse_and_verify
 from p2pchat.identity.trust import Pin, Trust
+from p2pchat.session.vanishing import Vanishing
 from p2pchat.store import schema
 from p2pchat.store.backup import archive, container, tables
 from p2pchat.store.backup.archive import Summary
 from p2pchat.store.open import OpenProfile, PassphraseUnlock, create_profile, open_profile
-from p2pchat.store.ports import DeliveryState, EnvelopeRecord, Transaction
+from p2pchat.store.ports import DeliveryState, Direction, EnvelopeRecord, Transaction
 from tests.unit.store.files import contact, incoming, numbers, outgoing
 
 NOW_MS = 1_790_000_000_000
@@ -308,3 +309,29 @@ async def test_a_message_that_arrives_meanwhile_is_in_it_whole_or_not(
     connection.close()
     profile.close()
     assert len(rows) == 3
+
+
+async def test_what_disappears_is_in_no_backup(profile: OpenProfile, tmp_path: Path) -> None:
+    """A file that nobody sweeps would outlive it; what was agreed comes along (R-9.6.5)."""
+
+    def fill_more(tx: Transaction) -> int:
+        (bob,) = tx.contacts()
+        short = replace(incoming(bob.contact_id, 9, "burncanary"), lifetime_s=60)
+        tx.add_message(short)
+        tx.changes(bob.contact_id).react(short.message_id, "in", "burnreaction")
+        tx.changes(bob.contact_id).react(incoming(1, 1).message_id, "in", "kept")
+        tx.changes(bob.contact_id).put_vanishing(Vanishing(60))
+        return bob.contact_id
+
+    bob = await profile.store.write(fill_more)
+    backup(profile, tmp_path / "file")
+    profile.close()
+    inside = b"".join(container.read(tmp_path / "file", THEIRS))
+    assert b"burncanary" not in inside
+    assert b"burnreaction" not in inside
+    restored = restore(tmp_path / "file", tmp_path / "new")
+    messages = await restored.store.read(lambda tx: tx.messages(bob))
+    assert numbers(messages) == [1, 2, 3]
+    assert messages[0].reactions == ((Direction.IN, "kept"),)
+    assert await restored.store.read(lambda tx: tx.changes(bob).lifetime_s()) == 60
+    restored.close()
