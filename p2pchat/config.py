@@ -53,6 +53,7 @@ class Config:
             what waits goes on waiting. What they send is shown all the same.
         read_receipts: Tell contacts which of their messages were seen. What they tell is shown
             whether we tell or not.
+        typing: Tell contacts who are online while something is being written to them.
     """
 
     listen: tuple[str, ...] = ("0.0.0.0:0",)  # a chat of two computers needs it
@@ -65,6 +66,7 @@ class Config:
     lock_after_s: float | None = None
     verified_only: bool = False
     read_receipts: bool = False
+    typing: bool = False
     cover_interval_s: float | None = None
     rotate_static_days: int = 30
     retention_days: int = 0
@@ -114,6 +116,7 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         passphrase_command=_command(settings, "passphrase_command"),
         lock_after_s=_idle(settings, "lock_after_s"),
         verified_only=_flag(settings, "verified_only", defaults.verified_only),
+        typing=_flag(settings, "typing", defaults.typing),
         read_receipts=_flag(settings, "read_receipts", defaults.read_receipts),
         cover_interval_s=(
             _seconds(settings, "cover_interval_s", 1.0) if "cover_interval_s" in settings else None

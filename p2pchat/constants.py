@@ -139,6 +139,10 @@ CONNECTION_LIFETIME_S: Final = 86400.0
 """A connection is then replaced by a new one, with a full handshake (§7.6)."""
 COMPARE_TIMEOUT_S: Final = 300.0
 """From the begin of a comparison to its end (§3.8): both people have to be found and to type."""
+TYPING_INTERVAL_S: Final = 3.0
+"""A side tells no more often than this that its person is writing (§7.8)."""
+TYPING_SHOWN_S: Final = 6.0
+"""And is shown as writing for so long after it last said so (§7.8)."""
 SIMULTANEOUS_OPEN_WINDOW_S: Final = 10.0
 """Two connections made within this window are a simultaneous open (§10.2); later, newest wins."""
 

@@ -16,7 +16,7 @@ from p2pchat.node.views import (
     MessageStateChanged,
     MessageView,
 )
-from p2pchat.store.ports import DeliveryState, MessageRecord
+from p2pchat.store.ports import DeliveryState, MessageKind, MessageRecord
 
 VERIFY_FIRST: Final = "the settings allow messages to verified contacts only"
 
@@ -66,6 +66,7 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
     reason = record.reason
     if record.state is DeliveryState.QUEUED and not reason:
         reason = VERIFY_FIRST if peer.verify_first else peer.offline_reason()
+    answers = record.refers_to if record.kind is MessageKind.TEXT else None
     return MessageView(
         contact=peer.record.name,
         message_id=record.message_id.hex(),
@@ -75,8 +76,8 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
         state=record.state,
         reason=reason,
         kind=record.kind,
-        reply_to=None if record.refers_to is None else record.refers_to.hex(),
-        quote=record.quote,
+        reply_to=None if answers is None else answers.hex(),
+        quote="" if answers is None else record.quote,
         edited_at_ms=record.edited_at_ms,
         deleted=record.deleted,
         reactions=record.reactions,

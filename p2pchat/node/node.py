@@ -409,6 +409,10 @@ class Node:
         """Set our reaction to a message of either side; an empty one takes it back."""
         await self._changes.react(self._book.find(contact), parse_message_id(message_id), emoji)
 
+    def typing(self, contact: str, *, writing: bool) -> bool:
+        """Tell a contact that the person writes; returns whether the settings let it be told."""
+        return self._reception.typing.tell(self._book.find(contact), writing=writing)
+
     async def timer(self, contact: str, step: TimerStep, seconds: int = 0) -> Vanishing:
         """Propose that messages disappear after some seconds, accept, decline or end it (§9.6)."""
         return await self._changes.timer(self._book.find(contact), step, seconds)

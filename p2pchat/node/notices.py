@@ -7,12 +7,14 @@ from p2pchat.node.comparisons import ComparisonDesk
 from p2pchat.node.ledgers import LedgerDesk
 from p2pchat.node.link import Link
 from p2pchat.node.revocations import RevocationDesk
+from p2pchat.node.typing import TypingDesk
 from p2pchat.session.notices import (
     CertificateNotice,
     CompareNotice,
     LedgerNotice,
     Notice,
     RevokedNotice,
+    TypingNotice,
 )
 
 
@@ -25,11 +27,13 @@ class NoticeDesk:
         ledgers: LedgerDesk,
         comparisons: ComparisonDesk,
         revocations: RevocationDesk,
+        typing: TypingDesk,
     ) -> None:
         self._certificates = certificates
         self._ledgers = ledgers
         self._comparisons = comparisons
         self._revocations = revocations
+        self._typing = typing
 
     async def noticed(self, link: Link, notice: Notice) -> None:
         """Act on one notice.
@@ -46,5 +50,7 @@ class NoticeDesk:
                 await self._comparisons.received(link, link.peer, body)
             case RevokedNotice(statement):
                 await self._revocations.noticed(link, statement)
-            case LedgerNotice():
+            case TypingNotice(writing) if link.peer is not None:
+                self._typing.noticed(link.peer, writing=writing)
+            case LedgerNotice() | TypingNotice():
                 pass  # no part of this program knows what to do with it yet

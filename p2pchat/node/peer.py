@@ -195,6 +195,7 @@ class Peer:
         self.record = await self._env.store.write(work)
         if self.identity != identity:
             self.on_record = OnRecord.OFF
+            self.vanishing = Vanishing()
         if held_back and self.link is not None:
             self.link.messages_wait()
         self.show()
@@ -268,4 +269,4 @@ class Peer:
         reason = None if self.online else (self.reason.absence, self.reason.detail)
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
                 record.unread == 0, record.verified_at_ms, reason, self.on_record,
-                self.told_revoked)  # fmt: skip
+                self.told_revoked, self.vanishing)  # fmt: skip

@@ -36,6 +36,7 @@ from p2pchat.node.peer import Peer
 from p2pchat.node.presence import Absence, Reason
 from p2pchat.node.requests import RequestDesk
 from p2pchat.node.revocations import REVOKED, RevocationDesk
+from p2pchat.node.typing import TypingDesk
 from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.session.connection import Connection
 from p2pchat.session.delivery import Envelope, SessionState, decode_session
@@ -71,6 +72,7 @@ class Reception:
     Attributes:
         ledgers: Compares the two sides' accounts of a conversation.
         changes: Carries out what the person wants of messages.
+        typing: Who is writing just now.
         comparisons: Of phrases, on these connections.
         requests: What strangers may ask, and who was declined.
     """
@@ -92,8 +94,9 @@ class Reception:
         self.ledgers = LedgerDesk(env)
         self.changes = ChangeDesk(env, self._announce)
         self.comparisons = ComparisonDesk(env)
+        self.typing = TypingDesk(env)
         self._notices = NoticeDesk(
-            CertificateDesk(env), self.ledgers, self.comparisons, revocations
+            CertificateDesk(env), self.ledgers, self.comparisons, revocations, self.typing
         )
         self.requests = RequestDesk(env)
         self._gate = AcceptGate()
@@ -414,6 +417,8 @@ class Reception:
             self._env.expiring.notify()
         if batch.opened or outcome.on_record is not None or outcome.vanishing is not None:
             peer.show()
+        if outcome.arrived:
+            self.typing.stopped(peer)
         self._announce.batch(peer, batch, outcome)
         self.ledgers.delivered(peer, len(batch.delivered), outcome.sent)
 
@@ -430,6 +435,7 @@ class Reception:
         if peer is None or peer.link is not link:
             return
         peer.link = None
+        self.typing.stopped(peer)
         now = self._env.clock.monotonic()
         if closed.code in NOT_SOON:
             peer.backoff.refused()

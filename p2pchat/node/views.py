@@ -231,6 +231,14 @@ class ContactChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactTyping:
+    """A contact is writing, or is not any more."""
+
+    contact: str
+    writing: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ContactRequested:
     """A stranger asks to be accepted."""
 
@@ -334,6 +342,7 @@ NodeEvent = (
     | MessageRemoved
     | MessageStateChanged
     | ContactChanged
+    | ContactTyping
     | ContactRequested
     | SessionRestarted
     | LedgersDiffered

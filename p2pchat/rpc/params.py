@@ -145,6 +145,12 @@ class TimerParams(ContactParams, frozen=True):
     seconds: Annotated[int, msgspec.Meta(ge=TIMER_MIN_S, le=TIMER_MAX_S)] | None = None
 
 
+class TypingParams(ContactParams, frozen=True):
+    """``message.typing``."""
+
+    writing: bool
+
+
 class WaitParams(MessageParams, frozen=True):
     """``message.wait``; ``timeout`` in seconds."""
 

@@ -23,6 +23,7 @@ from p2pchat.node.views import (
     ComparisonEnded,
     ContactChanged,
     ContactRequested,
+    ContactTyping,
     ContactView,
     HistoryCut,
     KeyNews,
@@ -102,6 +103,7 @@ class Service:
             "message.delete": (p.MessageParams, self._delete),
             "message.react": (p.ReactParams, self._react),
             "message.timer": (p.TimerParams, self._timer),
+            "message.typing": (p.TypingParams, self._typing),
             "message.list": (p.ListParams, self._messages),
             "message.cancel": (p.MessageParams, self._cancel),
             "message.mark_read": (p.ContactParams, self._mark_read),
@@ -281,6 +283,9 @@ class Service:
             raise UsageError("seconds are for a proposal, and a proposal needs them")
         return _timers(await self._node.timer(params.contact, step, params.seconds or 0))
 
+    async def _typing(self, params: p.TypingParams) -> object:
+        return {"told": self._node.typing(params.contact, writing=params.writing)}
+
     async def _messages(self, params: p.ListParams) -> object:
         views = await self._node.messages(
             params.contact,
@@ -431,6 +436,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
                 "trust": view.trust.value,
                 "pq": view.post_quantum,
             }
+        case ContactTyping(contact, writing):
+            return "contact.typing", {"contact": contact, "writing": writing}
         case ContactRequested(view):
             return "contact.request", {
                 "contact": view.contact,

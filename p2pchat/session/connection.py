@@ -319,7 +319,7 @@ class Connection:
                 delivered = self._conversing.on_ack(int.from_bytes(body, "big"))
                 if delivered is not None:
                     self._events.append(delivered)
-            case Kind.CERTIFICATE | Kind.REVOKED | Kind.COMPARE | Kind.LEDGER:
+            case Kind.CERTIFICATE | Kind.REVOKED | Kind.COMPARE | Kind.LEDGER | Kind.TYPING:
                 self._events.append(NoticeReceived(decode_notice(kind, body)))
 
     # --- Greeting, agreement, messages: the conversation's business, moved by our table ----------

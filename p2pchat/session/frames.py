@@ -60,6 +60,7 @@ class Kind(IntEnum):
     REVOKED = 0x82
     COMPARE = 0x83
     LEDGER = 0x84
+    TYPING = 0x85
 
 
 class FrameBuffer:

@@ -49,8 +49,17 @@ class LedgerNotice:
     sent: Head
 
 
-Notice = CertificateNotice | RevokedNotice | CompareNotice | LedgerNotice
-NOTICE_KINDS: Final = frozenset({Kind.CERTIFICATE, Kind.REVOKED, Kind.COMPARE, Kind.LEDGER})
+@dataclass(frozen=True, slots=True)
+class TypingNotice:
+    """The sender's person is writing, or is not any more."""
+
+    writing: bool
+
+
+Notice = CertificateNotice | RevokedNotice | CompareNotice | LedgerNotice | TypingNotice
+NOTICE_KINDS: Final = frozenset(
+    {Kind.CERTIFICATE, Kind.REVOKED, Kind.COMPARE, Kind.LEDGER, Kind.TYPING}
+)
 
 
 def encode_notice(notice: Notice) -> tuple[Kind, bytes]:
@@ -68,6 +77,8 @@ def encode_notice(notice: Notice) -> tuple[Kind, bytes]:
             kind = Kind.COMPARE
         case LedgerNotice(sent):
             kind, body = Kind.LEDGER, _LEDGER.pack(sent.count, sent.digest)
+        case TypingNotice(writing):
+            kind, body = Kind.TYPING, bytes([writing])
         case _ as unreachable:
             assert_never(unreachable)
     try:
@@ -101,5 +112,9 @@ def decode_notice(kind: Kind, body: bytes) -> Notice:
             return LedgerNotice(Head(count, digest))
         case Kind.COMPARE:
             return CompareNotice(body)
+        case Kind.TYPING:
+            if body not in (b"\x00", b"\x01"):
+                raise ProtocolError("a frame's body has the wrong length or value")
+            return TypingNotice(body == b"\x01")
         case _:
             raise ProtocolError("this frame is no notice")

@@ -74,6 +74,7 @@ class Trigger(Enum):
     REVOKED = "REVOKED received"
     COMPARE = "COMPARE received"
     LEDGER = "LEDGER received"
+    TYPING = "TYPING received"
     NOTIFY = "local: send notice"
     PING = "PING received"
     PONG = "PONG received"
@@ -121,6 +122,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Trigger], State]] = MappingProxyType(
         **{(state, _T.REVOKED): state for state in _LIVE},
         **{(state, _T.COMPARE): state for state in _LIVE},
         **{(state, _T.LEDGER): state for state in _LIVE},
+        **{(state, _T.TYPING): state for state in _LIVE},
         **{(state, _T.NOTIFY): state for state in _LIVE},
     }
 )

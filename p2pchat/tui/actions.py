@@ -254,6 +254,13 @@ class MessageHandled:
 
 
 @dataclass(frozen=True, slots=True)
+class WritingTold:
+    """Answer of ``message.typing``: whether the settings let it be told."""
+
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Retried:
     """Answer of ``contact.retry``."""
 
@@ -327,6 +334,14 @@ class ContactMoved:
     online: bool
     trust: Trust
     post_quantum: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContactWriting:
+    """``contact.typing``."""
+
+    handle: str
+    writing: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,6 +463,7 @@ Action = (
     | PhraseSettled
     | RecordChanged
     | MessageHandled
+    | WritingTold
     | Retried
     | MarkedRead
     | CallFailed
@@ -456,6 +472,7 @@ Action = (
     | MessageRemoved
     | MessageMoved
     | ContactMoved
+    | ContactWriting
     | RequestArrived
     | SessionRenewed
     | Announced

@@ -57,6 +57,7 @@ Answer = (
     | a.PhraseSettled
     | a.RecordChanged
     | a.MessageHandled
+    | a.WritingTold
     | a.Retried
     | a.MarkedRead
 )
@@ -66,6 +67,7 @@ News = (
     | a.MessageRemoved
     | a.MessageMoved
     | a.ContactMoved
+    | a.ContactWriting
     | a.RequestArrived
     | a.SessionRenewed
     | a.Announced
@@ -138,6 +140,8 @@ def answered(state: AppState, action: Answer) -> Step:
             return with_flash(state, f"Trying to reach {whom} now."), (list_contacts(),)
         case a.Exported(file, count):
             return with_flash(state, f"Wrote {count} messages to {file}, not encrypted."), ()
+        case a.WritingTold(told):
+            return replace(state, tells_writing=told), ()
         case a.MarkedRead() | a.MessageHandled():
             return state, ()
         case _ as unreachable:
@@ -229,6 +233,9 @@ def notified(state: AppState, action: News) -> Step:
             if is_watched(state, handle):
                 return state, (mark_read(handle),)
             return state, (list_contacts(),)
+        case a.ContactWriting(handle, writing):
+            others = state.writing - {handle}
+            return replace(state, writing=others | {handle} if writing else others), ()
         case a.MessageChanged(handle, message):
             chat = chats.changed(state.conversation(handle), message)
             return with_chat(state, handle, chat), ()

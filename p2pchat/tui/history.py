@@ -194,7 +194,7 @@ def message_lines(
     lines = []
     if message.answers:
         quote = message.quote or "a message that is not here any more"
-        lines.append(line(("class:dim", f"{margin}{REPLY_MARK} {clip(quote, cells - 4)}")))
+        lines.append(line(("class:dim", f"{MARGIN}{REPLY_MARK} {clip(quote, cells - 4)}")))
     lines.append(
         line(("class:time", margin + stamp), (style, who[:-1]), ("", " "), ("class:body", first))
     )

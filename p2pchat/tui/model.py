@@ -74,6 +74,7 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
             | a.MessageRemoved()
             | a.MessageMoved()
             | a.ContactMoved()
+            | a.ContactWriting()
             | a.RequestArrived()
             | a.SessionRenewed()
             | a.Announced()
@@ -138,7 +139,7 @@ def _person(
         case a.Submitted(text, now_ms):
             return submit.submitted(state, text, now_ms)
         case a.DraftChanged(text):
-            return _drafted(state, text), ()
+            return _drafted(state, text)
         case a.ContactChosen(index):
             known = 0 <= index < len(state.contacts)
             return open_chat(state, state.contacts[index].handle) if known else (state, ())
@@ -166,12 +167,20 @@ def _person(
             assert_never(unreachable)
 
 
-def _drafted(state: AppState, text: str) -> AppState:
-    """Keep what is typed with its contact; a number or a phrase is no draft."""
+def _drafted(state: AppState, text: str) -> Step:
+    """Keep what is typed with its contact; a number or a phrase is no draft.
+
+    The node tells the contact if the person wants that, and how often; a command is not told.
+    """
     chat = state.conversation(state.active)
     if not state.active or isinstance(state.panel, VerifyPanel | PhrasePanel) or chat.draft == text:
-        return state
-    return with_chat(state, state.active, replace(chat, draft=text))
+        return state, ()
+    state = with_chat(state, state.active, replace(chat, draft=text))
+    writes, wrote = (bool(each) and not each.startswith("/") for each in (text, chat.draft))
+    if not state.tells_writing or not (writes or wrote):
+        return state, ()
+    params = (("contact", state.active), ("writing", writes))
+    return state, (Call("message.typing", params, state.active),)
 
 
 def _stepped(state: AppState, step: int) -> Step:

@@ -326,6 +326,8 @@ class AppState:
         active: Handle of the shown contact, or "".
         panel_scroll: First visible line of the panel.
         phrases_asked: Handles of contacts that wait for a phrase to be typed.
+        writing: Handles of contacts who are writing just now.
+        tells_writing: The settings let contacts know that the person writes, as far as we know.
         local_keys: Counts messages and notices made here, for their keys.
         warned: The audit log has warned of something since the app began.
         lost: Why the node cannot be reached any more, or "".
@@ -346,6 +348,8 @@ class AppState:
     confirm: Confirm | None = None
     flash: Flash | None = None
     phrases_asked: frozenset[str] = frozenset()
+    writing: frozenset[str] = frozenset()
+    tells_writing: bool = True
     local_keys: int = 0
     warned: bool = False
     lost: str = ""

@@ -132,7 +132,9 @@ def _send(state: AppState, body: str, now_ms: int) -> Step:
         return with_flash(state, text, Tone.ERROR), ()
     key = f"{chats.LOCAL_PREFIX}{state.local_keys}"
     chat = replace(state.conversation(contact.handle), draft="", anchor=None)
-    chat = chats.append(chat, Message(key, True, clean_text(body), now_ms, Delivery.QUEUED))
+    vanishes = bool(contact.timer_s)
+    said = Message(key, True, clean_text(body), now_ms, Delivery.QUEUED, vanishes=vanishes)
+    chat = chats.append(chat, said)
     state = with_chat(state, contact.handle, chat)
     state = replace(state, local_keys=state.local_keys + 1, flash=None, panel=None, panel_scroll=0)
     params = (("contact", contact.handle), ("text", body))

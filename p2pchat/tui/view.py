@@ -108,9 +108,10 @@ def title(state: AppState, cells: int, now_ms: int) -> list[Line]:
     full = words + verified_words(contact, now_ms)
     fits = width(contact.name) + width(full) + 3 <= cells
     trust = line((style, full if fits else words), ("", " "))
+    writing = " · is writing…" if state.active in state.writing and contact.online else ""
     return [
         spread(line(("class:heading", f" {contact.name}")), trust, cells),
-        fit(line(("", " "), *presence(contact, cells - 2)), cells),
+        fit(line(("", " "), *presence(contact, cells - 2), ("class:dim", writing)), cells),
         rule(cells),
     ]
 

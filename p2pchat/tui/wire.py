@@ -126,6 +126,15 @@ class _Presence(msgspec.Struct):
     pq: bool
 
 
+class _Told(msgspec.Struct):
+    told: bool
+
+
+class _Writing(msgspec.Struct):
+    contact: str
+    writing: bool
+
+
 class _Request(msgspec.Struct):
     name: str
 
@@ -197,6 +206,8 @@ def _answered(call: Call, result: object) -> Action:
             | "contact.remove"
         ):
             return a.ContactSettled(call.handle, call.method)
+        case "message.typing":
+            return a.WritingTold(msgspec.convert(result, _Told).told)
         case "message.edit" | "message.delete" | "message.react":
             return a.MessageHandled(call.handle)
         case "record.step" | "record.sign" | "message.reply" | "message.timer":
@@ -255,6 +266,9 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "contact.state":
             seen = msgspec.convert(params, _Presence)
             return a.ContactMoved(seen.contact, seen.online, Trust(seen.trust), seen.pq)
+        case "contact.typing":
+            written = msgspec.convert(params, _Writing)
+            return a.ContactWriting(written.contact, written.writing)
         case "contact.request":
             request = msgspec.convert(params, _Request)
             return a.RequestArrived(_line(request.name, NAME_MAX_BYTES) or "Somebody")

@@ -354,6 +354,11 @@ async def test_a_hostile_reaction_is_stored_as_one_and_read_back(world: World) -
     evil = '"],["out\nout 👍\x1b[2J\u202e'
     await push(bob, "alice", MessageKind.REACTION, message, evil)
     assert (await last(alice, "bob")).reactions == ((Direction.IN, evil),)
+    await alice.node.record("bob", RecordStep.PROPOSE)
+    await settled(alice, "bob")
+    word = await last(alice, "bob")
+    await push(bob, "alice", MessageKind.REACTION, word.message_id, "👍")
+    assert (await last(alice, "bob")).reactions == ()
 
 
 # --- What the other program does not know -----------------------------------------------------

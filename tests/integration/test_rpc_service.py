@@ -292,6 +292,7 @@ async def test_blocking_keeping_and_removing(pair: Pair) -> None:
         "message.send",
         "message.cancel",
         "message.wait",
+        "message.typing",
         *("message.reply", "message.edit", "message.delete", "message.react", "message.timer"),
     ],
 )
@@ -309,6 +310,7 @@ async def test_an_unknown_contact_has_its_code(
         "message.delete": {"message_id": STRANGER},
         "message.react": {"message_id": STRANGER, "emoji": "x"},
         "message.timer": {"step": "end"},
+        "message.typing": {"writing": True},
     }
     client = await held(profiles[0], network=False)
     assert await code_of(client, method, contact="nobody", **more.get(method, {})) == -32002

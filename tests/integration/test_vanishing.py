@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from p2pchat.errors import UsageError
 from p2pchat.node.expiry import LOOK_AGAIN_S
-from p2pchat.node.views import MessageRemoved
-from p2pchat.session.vanishing import TimerStep
+from p2pchat.node.views import ContactChanged, MessageRemoved
+from p2pchat.session.vanishing import TimerStep, Vanishing
 from p2pchat.store.ports import DeliveryState, Direction, MessageKind, MessageRecord
 from tests.support.net_clock import ManualClock
 from tests.support.node_faulty_store import FaultyStore
@@ -47,6 +48,9 @@ async def agreed(world: World, after_s: int = HOUR_S) -> tuple[Person, Person]:
     await bob.node.timer("alice", TimerStep.ACCEPT)
     await until(lambda: seconds(alice, "bob") == after_s)
     assert seconds(bob, "alice") == after_s
+    for person in (alice, bob):  # whoever listens hears of it
+        told = [each.contact for each in person.events if isinstance(each, ContactChanged)]
+        assert told[-1].vanishing.seconds == after_s
     return alice, bob
 
 
@@ -181,6 +185,7 @@ async def test_either_ends_it_and_what_was_said_before_still_goes(world: World) 
     manual(world).advance(HOUR_S)
     await until(lambda: len(gone(alice)) == 1 and len(gone(bob)) == 1)
     assert await plain(alice, "bob") == await plain(bob, "alice") == ["after"]
+    assert not any(view.reply_to for view in await alice.history("bob"))
     kinds = [view.kind.value for view in await alice.history("bob")]
     assert kinds == ["timer.propose", "timer.accept", "timer.end", "text"]
 
@@ -210,10 +215,15 @@ async def test_agreement_survives_a_restart_and_not_another_key(world: World) ->
     await online(bob, "alice")
     await until(lambda: view_of(bob, "alice").vanishing.theirs is not None)
     assert seconds(bob, "alice") == HOUR_S
-    contact_id = bob.node._book.find("alice").contact_id
-    await bob.node._env.store.write(lambda tx: tx.changes(contact_id).forget_agreements())
-    state = await bob.node._env.store.read(lambda tx: tx.changes(contact_id).vanishing())
-    assert (state.seconds, state.theirs) == (0, None)
+    peer = bob.node._book.find("alice")
+    await peer.update(
+        lambda record: replace(record, pin=replace(record.pin, identity=bytes(range(32))))
+    )
+    assert peer.vanishing == Vanishing()
+    await bob.stop()
+    await bob.start()
+    assert view_of(bob, "alice").vanishing == Vanishing()
+    assert (await bob.node.send("alice", "to somebody else")).lifetime_s is None
 
 
 async def test_a_full_disk_delays_and_does_not_end_it(world: World, tmp_path: Path) -> None:

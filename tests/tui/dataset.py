@@ -149,6 +149,7 @@ class DataSet:
             "message.delete": lambda _: {},
             "message.react": lambda _: {},
             "message.timer": lambda _: {},
+            "message.typing": lambda _: {"told": False},
             "message.list": self._list,
             "message.mark_read": self._mark_read,
         }

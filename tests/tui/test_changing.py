@@ -161,6 +161,24 @@ async def test_what_disappears_is_marked_and_goes() -> None:
         await app.shows("Messages disappear after 1 hour.")
 
 
+async def test_writing_is_told_until_the_settings_say_no_and_shown() -> None:
+    """R-7.8.8"""
+    data = data_set()
+    async with terminal(data) as app:
+        await app.shows("with milk?")
+        data.stream.put("contact.typing", contact="Bob", writing=True)
+        await app.shows("● online · is writing…")
+        data.stream.put("contact.typing", contact="Bob", writing=False)
+        await app.lacks("is writing")
+        app.press("y")
+        params = await asked(data, "message.typing")
+        assert params == {"contact": "Bob", "writing": True}
+        await until(lambda: not app.app.state.tells_writing)
+        app.press("es")
+        await app.shows("> yes")
+        assert len(data.asked("message.typing")) == 1
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(1, "1 second"), (90, "90 seconds"), (3600, "1 hour"), (1209600, "2 weeks"), (0, "0 seconds")],

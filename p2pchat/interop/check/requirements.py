@@ -78,6 +78,7 @@ ELSEWHERE: Final[dict[str, str]] = {
     "R-7.8.5": "a peer need not know notices",
     "R-7.8.6": "a peer need not know notices",
     "R-7.8.7": "a peer need not know notices",
+    "R-7.8.8": "a peer need not know notices",
     "R-8.2.1": "takes a crash at every instant",
     "R-8.2.2": "takes a crash at every instant",
     "R-8.3.3": _SCREEN,

@@ -10,6 +10,7 @@ from p2pchat.node.views import (
     ComparisonEnded,
     ContactChanged,
     ContactRequested,
+    ContactTyping,
     ContactView,
     KeyNews,
     KeyNewsKind,
@@ -81,6 +82,10 @@ def test_every_event_has_its_notification() -> None:
     assert to_notification(ContactChanged(CONTACT)) == (
         "contact.state",
         {"contact": "bob", "online": True, "trust": "request", "pq": False},
+    )
+    assert to_notification(ContactTyping("bob", True)) == (
+        "contact.typing",
+        {"contact": "bob", "writing": True},
     )
     assert to_notification(ContactRequested(CONTACT)) == (
         "contact.request",

@@ -42,7 +42,7 @@ def hello(**fields: object) -> Greeting:
             st.binary(min_size=32, max_size=32),
         ),
         st.none() | st.builds(LedgerSummary, HEADS, HEADS),
-        st.frozensets(st.text(min_size=1, max_size=8), max_size=8),
+        kinds=st.frozensets(st.text(min_size=1, max_size=8), max_size=8),
     )
 )
 @settings(max_examples=60)

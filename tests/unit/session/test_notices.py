@@ -18,6 +18,7 @@ from p2pchat.session.notices import (
     LedgerNotice,
     Notice,
     RevokedNotice,
+    TypingNotice,
     decode_notice,
     encode_notice,
 )
@@ -28,6 +29,8 @@ NOTICES: list[Notice] = [
     RevokedNotice(b"r"),
     CompareNotice(bytes(NOTICE_MAX_BYTES)),
     LedgerNotice(Head(INDEX_MAX, bytes(32))),
+    TypingNotice(True),
+    TypingNotice(False),
 ]
 
 
@@ -58,6 +61,13 @@ def test_a_ledger_has_one_length_and_counts_what_can_be(body: bytes) -> None:
     """R-7.8.1."""
     with pytest.raises(ProtocolError):
         decode_notice(Kind.LEDGER, body)
+
+
+@pytest.mark.parametrize("body", [b"\x02", b"\x01\x01", b"\xff"])
+def test_typing_is_one_byte_of_two_values(body: bytes) -> None:
+    """R-7.8.8"""
+    with pytest.raises(ProtocolError):
+        decode_notice(Kind.TYPING, body)
 
 
 def test_other_kinds_are_no_notices() -> None:

@@ -68,6 +68,7 @@ BODIES = {
     Kind.REVOKED: b"1",
     Kind.COMPARE: b"1",
     Kind.LEDGER: bytes(40),
+    Kind.TYPING: bytes(1),
 }
 """Bodies that are right in the states that allow them, with ``reach`` below."""
 FRAMES = {Trigger[kind.name]: kind for kind in Kind if kind is not Kind.REKEY}

@@ -37,7 +37,7 @@ def received(peer: Peer) -> list[object]:
 # --- Kinds and bodies -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [0x80, 0x85, 0xA2, 0xFF])
+@pytest.mark.parametrize("kind", [0x80, 0x86, 0xA2, 0xFF])
 @pytest.mark.parametrize("body", [b"", b"later", bytes(BODY_MAX_BYTES)], ids=len)
 def test_a_later_optional_kind_is_ignored(kind: int, body: bytes) -> None:
     """R-7.3.2."""

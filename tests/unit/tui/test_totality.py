@@ -147,6 +147,8 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(a.MessageArrived, HANDLES, MESSAGES),
     st.builds(a.MessageChosen, st.sampled_from([-1, 1])),
     st.builds(a.MessageHandled, HANDLES),
+    st.builds(a.WritingTold, st.booleans()),
+    st.builds(a.ContactWriting, HANDLES, st.booleans()),
     st.builds(a.RecordChanged, HANDLES),
     st.builds(a.MessageChanged, HANDLES, MESSAGES),
     st.builds(a.MessageRemoved, HANDLES, KEYS),
