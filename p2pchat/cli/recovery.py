@@ -22,8 +22,8 @@ from p2pchat.crypto.secret import Secret, system_rng
 from p2pchat.errors import LockedError, StoreError, UsageError
 from p2pchat.identity.keys import key_id
 from p2pchat.store import recovery
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.open import OpenProfile
-from p2pchat.store.ports import AuditEvent, AuditKind
 from p2pchat.store.recovery import Kit
 
 WORDS_MAX_BYTES: Final = 1024

@@ -19,8 +19,10 @@ from p2pchat.node.environment import Environment
 from p2pchat.node.peer import Peer
 from p2pchat.node.views import KeyNews, KeyNewsKind
 from p2pchat.session.greeting import Announcement
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.open import RECOVERED_AT_KEY
-from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, SuccessionRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord, SuccessionRecord
 
 TOLD_KEY: Final = "contact.{}.recovered_at_ms"
 """Setting of a contact: the latest recovery that the person was told of."""

@@ -13,13 +13,8 @@ from p2pchat.constants import EDIT_WINDOW_MS
 from p2pchat.session.changes import Change, Delete, Edit, Reaction, ReadUpTo, Timer
 from p2pchat.session.messages import Text
 from p2pchat.session.vanishing import Proposal, they_say
-from p2pchat.store.ports import (
-    DeliveryState,
-    Direction,
-    MessageKind,
-    MessageRecord,
-    Transaction,
-)
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 
 REACTABLE: Final = (MessageKind.TEXT, MessageKind.STATEMENT)
 """What a reaction can be to."""

@@ -12,9 +12,9 @@ from p2pchat.node.journal import Journal
 from p2pchat.node.views import AuditWarned
 from p2pchat.store.audit_file import export_lines
 from p2pchat.store.audit_head import HeadFile
-from p2pchat.store.audit_types import AuditLog, AuditRecord, Head, Verified
+from p2pchat.store.audit_types import AuditKind, AuditLog, AuditRecord, Head, Verified
 from p2pchat.store.audit_verify import verify
-from p2pchat.store.ports import AuditKind, Transaction
+from p2pchat.store.ports import Transaction
 
 RECORDS_MAX: Final = 10_000
 """In one answer of ``records``."""

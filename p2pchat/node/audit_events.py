@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.keys import key_id, peer_id
 from p2pchat.identity.trust import Trust
-from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.records import ContactRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ from p2pchat.node.on_record import forget_state, stored_state
 from p2pchat.node.peer import Peer
 from p2pchat.sanitize import clean_line
 from p2pchat.session.vanishing import Vanishing
-from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, Transaction
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord
 from p2pchat.store.transaction import name_key_of
 
 SHORT_ID_CHARS: Final = 8

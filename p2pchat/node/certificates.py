@@ -19,7 +19,8 @@ from p2pchat.identity.certificate import Certificate, parse_and_verify
 from p2pchat.node.credentials import key_event
 from p2pchat.node.environment import Environment
 from p2pchat.node.link import Link
-from p2pchat.store.ports import AuditKind, ContactRecord
+from p2pchat.store.audit_types import AuditKind
+from p2pchat.store.records import ContactRecord
 
 
 class CertificateDesk:

@@ -20,13 +20,8 @@ from p2pchat.node.peer import Peer
 from p2pchat.sanitize import clean_line
 from p2pchat.session.messages import KINDS, check_text
 from p2pchat.session.vanishing import Proposal, TimerStep, Vanishing, we_say
-from p2pchat.store.ports import (
-    DeliveryState,
-    Direction,
-    MessageKind,
-    MessageRecord,
-    Transaction,
-)
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 
 T = TypeVar("T")
 

@@ -39,7 +39,9 @@ from p2pchat.session.comparison import (
     State,
 )
 from p2pchat.session.notices import CompareNotice
-from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, Transaction
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord
 
 NEWS_MAX: Final = 64
 """Messages that end a comparison, on one connection; nobody mistypes so often."""

@@ -22,7 +22,8 @@ from p2pchat.node.journal import Journal
 from p2pchat.node.peer import Peer
 from p2pchat.node.reception import Reception
 from p2pchat.sanitize import clean_line
-from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.records import ContactRecord
 
 
 class ContactDesk:

@@ -25,13 +25,8 @@ from p2pchat.identity.certificate import (
 from p2pchat.identity.keys import key_id
 from p2pchat.session.authentication import CertifiedKey, ConnectionConfig
 from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER
-from p2pchat.store.ports import (
-    AuditEvent,
-    AuditKind,
-    ContactRecord,
-    IdentityRecord,
-    PreviousStaticKey,
-)
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.records import ContactRecord, IdentityRecord, PreviousStaticKey
 
 _NOT_BEFORE: Final = slice(CERTIFICATE_BODY_LEN - 16, CERTIFICATE_BODY_LEN - 8)
 

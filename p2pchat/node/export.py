@@ -24,7 +24,7 @@ from p2pchat.sanitize import clean_line, clean_text
 from p2pchat.store.database import Database
 from p2pchat.store.faults import translated
 from p2pchat.store.new_file import new_file
-from p2pchat.store.ports import DeliveryState, Direction
+from p2pchat.store.records import DeliveryState, Direction
 from p2pchat.store.search import SearchIndex
 from p2pchat.store.transaction import SqlTransaction
 

@@ -28,14 +28,9 @@ from p2pchat.session.ledger import Head
 from p2pchat.session.messages import Message, Text, Unsupported
 from p2pchat.session.on_record import Record, Signed
 from p2pchat.session.vanishing import Vanishing
-from p2pchat.store.ports import (
-    AuditEvent,
-    DeliveryState,
-    Direction,
-    EnvelopeRecord,
-    MessageRecord,
-    Transaction,
-)
+from p2pchat.store.audit_types import AuditEvent
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, EnvelopeRecord, MessageRecord
 
 SessionEvent = (
     SessionStarted

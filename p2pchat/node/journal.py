@@ -22,9 +22,10 @@ from p2pchat.node.audit_events import Failure
 from p2pchat.node.clock import Timer
 from p2pchat.node.environment import Environment
 from p2pchat.node.views import AuditWarned
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.audit_watch import LOG_REPLACED
 from p2pchat.store.database import Database
-from p2pchat.store.ports import AuditEvent, AuditKind, Transaction
+from p2pchat.store.ports import Transaction
 
 GATHER_S: Final = 60.0
 """After a first failure, more of its kind are gathered for so long."""

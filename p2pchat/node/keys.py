@@ -28,9 +28,11 @@ from p2pchat.node.tasks import Signal
 from p2pchat.node.views import KeyView
 from p2pchat.session.notices import CertificateNotice
 from p2pchat.store import keyfile
+from p2pchat.store.audit_types import AuditKind
 from p2pchat.store.open import OpenProfile
-from p2pchat.store.ports import AuditKind, IdentityRecord, Transaction
+from p2pchat.store.ports import Transaction
 from p2pchat.store.profile import Profile
+from p2pchat.store.records import IdentityRecord
 
 CHECK_S: Final = 3600.0
 """Between two looks at the age of the key: the monotonic clock stands still while a computer

@@ -14,7 +14,9 @@ from p2pchat.node.peer import Peer
 from p2pchat.node.views import LedgersDiffered, LedgerView
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.session.notices import LedgerNotice
-from p2pchat.store.ports import AuditEvent, AuditKind, LedgerFinding, Transaction
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import LedgerFinding
 
 TELL_EVERY: Final = 500
 """Our messages delivered from one LEDGER notice to the next."""

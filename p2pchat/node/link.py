@@ -42,7 +42,8 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.notices import Notice
 from p2pchat.session.states import State
-from p2pchat.store.ports import AuditEvent, Store
+from p2pchat.store.audit_types import AuditEvent
+from p2pchat.store.ports import Store
 from p2pchat.transport.base import Stream
 
 LINGER_S: Final = 2.0

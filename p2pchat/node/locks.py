@@ -11,8 +11,9 @@ import logging
 
 from p2pchat.errors import StoreError
 from p2pchat.node.environment import Environment
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.open import OpenProfile
-from p2pchat.store.ports import AuditEvent, AuditKind, Transaction
+from p2pchat.store.ports import Transaction
 from p2pchat.store.profile import Profile
 from p2pchat.store.unlocking import PassphraseUnlock, Unlock, change_unlock
 

@@ -16,7 +16,7 @@ from p2pchat.node.views import (
     MessageStateChanged,
     MessageView,
 )
-from p2pchat.store.ports import DeliveryState, MessageKind, MessageRecord
+from p2pchat.store.records import DeliveryState, MessageKind, MessageRecord
 
 VERIFY_FIRST: Final = "the settings allow messages to verified contacts only"
 

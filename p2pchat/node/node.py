@@ -54,12 +54,8 @@ from p2pchat.node.views import (
 )
 from p2pchat.session.vanishing import TimerStep, Vanishing
 from p2pchat.store.open import OpenProfile
-from p2pchat.store.ports import (
-    DeliveryState,
-    Direction,
-    MessageKind,
-    Transaction,
-)
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind
 from p2pchat.transport.base import Listener, Transport
 from p2pchat.transport.interfaces import reachable
 from p2pchat.transport.tcp import TcpTransport

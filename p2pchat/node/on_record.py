@@ -16,15 +16,9 @@ from p2pchat.identity import statement
 from p2pchat.identity.keys import key_id
 from p2pchat.identity.on_record import THEIRS, OnRecord
 from p2pchat.session.on_record import Record, Signed
-from p2pchat.store.ports import (
-    AuditEvent,
-    AuditKind,
-    DeliveryState,
-    Direction,
-    MessageKind,
-    MessageRecord,
-    Transaction,
-)
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 
 _STATE_KEY: Final = "contact.{}.on_record"
 

@@ -18,7 +18,8 @@ from p2pchat.session.changes import Delete, Edit, Reaction, ReadUpTo, Timer
 from p2pchat.session.messages import Message, Text
 from p2pchat.session.on_record import Record, Signed
 from p2pchat.session.vanishing import TimerStep
-from p2pchat.store.ports import MessageKind, MessageRecord, Store
+from p2pchat.store.ports import Store
+from p2pchat.store.records import MessageKind, MessageRecord
 
 FETCH_MAX: Final = 128
 """Messages sealed in one round: enough that a commit's fixed cost no longer counts."""

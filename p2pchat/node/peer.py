@@ -31,7 +31,9 @@ from p2pchat.sanitize import clean_line
 from p2pchat.session.events import PeerAuthenticated
 from p2pchat.session.notices import Notice
 from p2pchat.session.vanishing import Vanishing
-from p2pchat.store.ports import AuditEvent, ContactRecord, Transaction
+from p2pchat.store.audit_types import AuditEvent
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord
 
 ROTATIONS_RECORDED_PER_HOUR: Final = 6
 """A contact's new static keys beyond this are learned but not recorded: whoever rotates without

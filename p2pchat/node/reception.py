@@ -55,7 +55,9 @@ from p2pchat.session.events import (
 from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.messages import KINDS
 from p2pchat.session.notices import CertificateNotice, Notice
-from p2pchat.store.ports import AuditEvent, AuditKind, ContactRecord, SessionRecord, Transaction
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord, SessionRecord
 from p2pchat.transport.base import Stream
 
 MISMATCH: Final = "the two sides' stored sessions did not match (a restored backup or a lost disk)"

@@ -15,7 +15,8 @@ from p2pchat.node.environment import Environment
 from p2pchat.node.on_record import put_state, signed_now, stored_state
 from p2pchat.node.peer import Peer
 from p2pchat.session.messages import check_text
-from p2pchat.store.ports import DeliveryState, Direction, MessageKind, MessageRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 
 _NOT_NOW: Final = {
     OnRecord.OFF: "nothing is proposed; propose it first",

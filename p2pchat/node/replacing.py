@@ -17,14 +17,10 @@ from p2pchat.identity.keys import generate_identity, key_id, peer_id
 from p2pchat.identity.succession import succeed
 from p2pchat.identity.trust import Trust
 from p2pchat.node.on_record import forget_state
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.open import RECOVERED_AT_KEY
-from p2pchat.store.ports import (
-    AuditEvent,
-    AuditKind,
-    IdentityRecord,
-    SuccessionRecord,
-    Transaction,
-)
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import IdentityRecord, SuccessionRecord
 
 
 def replace_identity(tx: Transaction, *, rng: Rng, now_ms: int) -> tuple[bytes, bytes]:

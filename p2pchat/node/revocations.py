@@ -28,13 +28,9 @@ from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
 from p2pchat.node.views import KeyNews, KeyNewsKind, RevokedView
 from p2pchat.session.notices import RevokedNotice
-from p2pchat.store.ports import (
-    AuditEvent,
-    AuditKind,
-    ContactRecord,
-    RevocationRecord,
-    Transaction,
-)
+from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord, RevocationRecord
 
 TOLD_KEY: Final = "contact.{}.told_revoked"
 """Setting of a contact: hexadecimal, the identity of ours that it knows to be revoked."""

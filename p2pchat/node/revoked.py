@@ -7,7 +7,7 @@ revocation is final: nothing is ever taken out.
 from __future__ import annotations
 
 from p2pchat.errors import TrustError
-from p2pchat.store.ports import RevocationRecord
+from p2pchat.store.records import RevocationRecord
 
 
 class Revocations:

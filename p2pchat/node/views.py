@@ -13,7 +13,7 @@ from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust, VerifiedBy
 from p2pchat.session.comparison import Outcome
 from p2pchat.session.vanishing import Vanishing
-from p2pchat.store.ports import DeliveryState, Direction, MessageKind
+from p2pchat.store.records import DeliveryState, Direction, MessageKind
 
 
 @dataclass(frozen=True, slots=True)

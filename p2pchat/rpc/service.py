@@ -41,7 +41,7 @@ from p2pchat.rpc import params as p
 from p2pchat.rpc.failures import to_rpc_error
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.session.vanishing import TimerStep, Vanishing
-from p2pchat.store.ports import MessageKind
+from p2pchat.store.records import MessageKind
 from p2pchat.store.unlocking import KeychainUnlock, PassphraseUnlock
 
 if TYPE_CHECKING:

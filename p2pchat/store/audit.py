@@ -30,9 +30,8 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import AuditError, DamagedStoreError
 from p2pchat.identity.audit_key import certify_audit_key, derive_audit_seed
 from p2pchat.store import audit_record as form
-from p2pchat.store.audit_types import AuditLog, AuditRecord, Head
+from p2pchat.store.audit_types import AuditEvent, AuditKind, AuditLog, AuditRecord, Head
 from p2pchat.store.audit_watch import LOOK_BACK, WATCHED, warnings_due, was_told
-from p2pchat.store.ports import AuditEvent, AuditKind
 from p2pchat.store.rows import Row
 
 CHECKPOINT_RECORDS: Final = 64

@@ -23,8 +23,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import AuditError
 from p2pchat.identity.keys import peer_id
 from p2pchat.sanitize import clean_line
-from p2pchat.store.audit_types import AuditRecord
-from p2pchat.store.ports import AuditEvent
+from p2pchat.store.audit_types import AuditEvent, AuditRecord
 
 LOG_LABEL: Final = b"p2pchat/1 audit log\x00"
 RECORD_LABEL: Final = b"p2pchat/1 audit record\x00"

@@ -2,8 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+
+class AuditKind(StrEnum):
+    """What an audit record tells; values are stored and exported, so none ever changes."""
+
+    IDENTITY_MADE = "identity_made"
+    IDENTITY_LOADED = "identity_loaded"
+    KEY_MADE = "key_made"
+    IDENTITY_REPLACED = "identity_replaced"
+    KEY_ROTATED = "key_rotated"
+    KEY_REVOKED = "key_revoked"
+    KEY_ERASED = "key_erased"
+    RECOVERED = "recovered"
+    """An identity was brought back from its recovery kit: ours, or a contact's that says so."""
+    RECOVERY_KIT_MADE = "recovery_kit_made"
+    UNLOCK_FAILED = "unlock_failed"
+    UNLOCK_CHANGED = "unlock_changed"
+    LOCKED = "locked"
+    CONTACT_PINNED = "contact_pinned"
+    CONTACT_REQUESTED = "contact_requested"
+    CONTACT_ACCEPTED = "contact_accepted"
+    CONTACT_KEPT = "contact_kept"
+    CONTACT_BLOCKED = "contact_blocked"
+    CONTACT_REMOVED = "contact_removed"
+    CONTACT_VERIFIED = "contact_verified"
+    VERIFICATION_FAILED = "verification_failed"
+    KEY_CHANGED = "key_changed"
+    """Another identity answered in a contact's place, or a contact has announced one."""
+    HANDSHAKE_REFUSED = "handshake_refused"
+    CERTIFICATE_REFUSED = "certificate_refused"
+    DOWNGRADE_REFUSED = "downgrade_refused"
+    SESSION_HEALED = "session_healed"
+    LEDGER_DIFFERED = "ledger_differed"
+    STATEMENT_SIGNED = "statement_signed"
+    WARNING = "warning"
+    CHECKPOINT = "checkpoint"
+    PRUNED = "pruned"
+
+
+AUDIT_FIELDS: Final[Mapping[str, type[str | int]]] = {
+    "by": str,
+    "count": int,
+    "direction": str,
+    "first": int,
+    "generation": int,
+    "hash": str,
+    "lost_here": int,
+    "lost_there": int,
+    "method": str,
+    "number": int,
+    "other": str,
+    "purpose": str,
+    "reason": str,
+    "sent_elsewhere": int,
+    "signature": str,
+    "source": str,
+    "trust": str,
+}
+"""The fields that an audit record's context may have, and their types. None has room for a key,
+a passphrase or a text; ``other`` is a peer id, ``signature`` and ``hash`` are the log's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """A key or trust event, to be recorded in the transaction of what it tells.
+
+    Attributes:
+        kind: What happened.
+        at_ms: Wall clock.
+        principal: The 32-byte identity that it is about, if any.
+        key_id: Of the key that it is about (``identity.keys.key_id``), if any; 8 bytes.
+        context: More of it: names and types as in ``AUDIT_FIELDS``. Words of others are made
+            harmless and cut when they are recorded.
+    """
+
+    kind: AuditKind
+    at_ms: int
+    principal: bytes | None = None
+    key_id: bytes | None = None
+    context: Mapping[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.context.items():
+            wanted = AUDIT_FIELDS.get(name)
+            # A subclass is as good (an enumeration of words), but a truth value is no number.
+            if wanted is None or not isinstance(value, wanted) or isinstance(value, bool):
+                raise ValueError(f"{name!r} is no field of an audit record, or of another type")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from p2pchat.constants import HASH_LEN
 from p2pchat.errors import AuditError, CertificateError, CryptoError
 from p2pchat.identity.audit_key import verify_audit_certificate
 from p2pchat.store import audit_record as form
-from p2pchat.store.audit_types import AuditLog, AuditRecord, Head, Verified
-from p2pchat.store.ports import AuditKind
+from p2pchat.store.audit_types import AuditKind, AuditLog, AuditRecord, Head, Verified
 
 
 def verify(log: AuditLog, *, identity: bytes | None = None) -> Verified:

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from p2pchat.store.audit_types import AuditRecord
-from p2pchat.store.ports import AuditEvent, AuditKind
+from p2pchat.store.audit_types import AuditEvent, AuditKind, AuditRecord
 
 LOOK_BACK: Final = 200
 """Records looked at: more than the patterns need, a few milliseconds' work."""

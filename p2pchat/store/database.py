@@ -24,12 +24,14 @@ from p2pchat.errors import DamagedStoreError
 from p2pchat.store import freshness
 from p2pchat.store.audit import Appended, executor
 from p2pchat.store.audit_head import HeadFile
+from p2pchat.store.audit_types import AuditEvent
 from p2pchat.store.connection import create_database, open_database, probe
 from p2pchat.store.faults import translated
 from p2pchat.store.freshness import CountFile
-from p2pchat.store.ports import AuditEvent, IdentityRecord, Transaction
+from p2pchat.store.ports import Transaction
 from p2pchat.store.profile import AUDIT_HEAD, COUNT
 from p2pchat.store.reader import Reader
+from p2pchat.store.records import IdentityRecord
 from p2pchat.store.safe_copy import bring_forward
 from p2pchat.store.schema import migrate
 from p2pchat.store.search import SearchIndex

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from p2pchat.session.ledger import EMPTY, Head, LedgerSummary, extend
-from p2pchat.store.ports import LedgerFinding
+from p2pchat.store.records import LedgerFinding
 from p2pchat.store.rows import Row
 
 DIGEST_EVERY: Final = 64

@@ -30,11 +30,12 @@ from p2pchat.identity.keys import generate_identity, identity_from_seed, key_id
 from p2pchat.sanitize import clean_line
 from p2pchat.store import keyfile
 from p2pchat.store.attempts import Attempts
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.connection import DATABASE_ID_LEN, require_cipher
 from p2pchat.store.database import Database, create_store, open_store, write_identity
 from p2pchat.store.lock import ProfileLock
-from p2pchat.store.ports import AuditEvent, AuditKind, IdentityRecord
 from p2pchat.store.profile import Profile, guard_folder, make_folder
+from p2pchat.store.records import IdentityRecord
 from p2pchat.store.unlocking import (
     KeychainUnlock,
     PassphraseUnlock,

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from p2pchat.identity.trust import Pin, Trust, VerifiedBy
-from p2pchat.store.ports import (
+from p2pchat.store.records import (
     ContactRecord,
     DeliveryState,
     Direction,

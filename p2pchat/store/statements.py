@@ -10,7 +10,7 @@ from typing import Final
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.revocation import revoke
 from p2pchat.store.audit import Execute
-from p2pchat.store.ports import RevocationRecord, SuccessionRecord
+from p2pchat.store.records import RevocationRecord, SuccessionRecord
 
 TABLES: Final = """
 CREATE TABLE revocation (

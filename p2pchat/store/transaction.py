@@ -20,10 +20,9 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.store import audit, changes, freshness, history, ledger, statements
-from p2pchat.store.audit_types import AuditLog, AuditRecord
+from p2pchat.store.audit_types import AuditEvent, AuditLog, AuditRecord
 from p2pchat.store.changes import HIDDEN, Changes
-from p2pchat.store.ports import (
-    AuditEvent,
+from p2pchat.store.records import (
     ContactRecord,
     DeliveryState,
     EnvelopeRecord,

@@ -31,13 +31,13 @@ from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.clock import SystemClock
 from p2pchat.store.database import Database, write_identity
 from p2pchat.store.open import OpenProfile, PassphraseUnlock, make_profile
-from p2pchat.store.ports import (
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import (
     ContactRecord,
     DeliveryState,
     Direction,
     IdentityRecord,
     MessageRecord,
-    Transaction,
 )
 from p2pchat.store.search import SearchIndex
 from p2pchat.store.transaction import SqlTransaction

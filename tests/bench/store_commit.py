@@ -28,7 +28,7 @@ from p2pchat.store import connection as encrypted
 from p2pchat.store import freshness
 from p2pchat.store.audit import executor
 from p2pchat.store.database import write_identity
-from p2pchat.store.ports import (
+from p2pchat.store.records import (
     ContactRecord,
     DeliveryState,
     Direction,

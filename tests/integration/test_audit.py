@@ -19,9 +19,8 @@ from p2pchat.node.views import AuditWarned
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.rpc.service import Service, to_notification
 from p2pchat.store.audit_file import parse_export
-from p2pchat.store.audit_types import AuditRecord
+from p2pchat.store.audit_types import AuditKind, AuditRecord
 from p2pchat.store.audit_verify import verify
-from p2pchat.store.ports import AuditKind
 from tests.support.net_clock import ManualClock
 from tests.support.node_faulty_store import FaultyStore
 from tests.support.node_world import (

@@ -23,7 +23,8 @@ from p2pchat.node.views import (
 )
 from p2pchat.session.changes import Delete, Edit, Reaction, ReadUpTo
 from p2pchat.session.messages import Message
-from p2pchat.store.ports import DeliveryState, Direction, MessageKind, MessageRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 from tests.support.net_clock import ManualClock
 from tests.support.node_world import (
     QUICK,

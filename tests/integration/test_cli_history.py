@@ -13,7 +13,8 @@ from p2pchat.identity.trust import Pin, Trust
 from p2pchat.rpc.opening import open_client
 from p2pchat.rpc.protocol import RpcError
 from p2pchat.store.open import PassphraseUnlock
-from p2pchat.store.ports import ContactRecord, DeliveryState, Direction, MessageRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord, DeliveryState, Direction, MessageRecord
 from tests.support.cli_world import Profile
 
 DAYS = {1: "2026-03-01", 2: "2026-03-02", 3: "2026-03-03"}

@@ -9,13 +9,8 @@ import pytest
 from p2pchat.crypto.secret import system_rng
 from p2pchat.identity.keys import generate_identity
 from p2pchat.identity.trust import Pin, Trust
-from p2pchat.store.ports import (
-    ContactRecord,
-    DeliveryState,
-    Direction,
-    MessageRecord,
-    Transaction,
-)
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord, DeliveryState, Direction, MessageRecord
 from tests.support.cli_world import Profile, run_raw
 
 HOSTILE = (

@@ -14,7 +14,8 @@ from p2pchat.errors import StoreError, UnknownContactError, UsageError
 from p2pchat.node import retention
 from p2pchat.node.export import ExportFormat
 from p2pchat.node.views import HistoryCut, RetentionView
-from p2pchat.store.ports import DeliveryState, Direction, MessageRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageRecord
 from tests.support.net_clock import ManualClock
 from tests.support.node_world import QUICK, Person, World, memory_world, online, until
 

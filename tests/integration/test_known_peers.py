@@ -27,7 +27,7 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.frames import ClearKind
 from p2pchat.session.negotiation import IK, IK_HFS, OUR_OFFER, XX, XX_HFS, Offer, Suite
-from p2pchat.store.ports import ContactRecord
+from p2pchat.store.records import ContactRecord
 from p2pchat.transport.base import Stream
 from tests.support.net_clock import ManualClock
 from tests.support.node_raw_peer import RawPeer

@@ -22,9 +22,9 @@ from p2pchat.rpc.opening import HeldProfile, attach, is_served
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.store import keychain
 from p2pchat.store.audit_record import decode
-from p2pchat.store.audit_types import AuditRecord
+from p2pchat.store.audit_types import AuditKind, AuditRecord
 from p2pchat.store.open import PassphraseUnlock
-from p2pchat.store.ports import AuditKind, Transaction
+from p2pchat.store.ports import Transaction
 from p2pchat.store.transaction import SqlTransaction
 from p2pchat.store.unlocking import change_unlock
 from tests.support.cli_world import PASSPHRASE, Profile, plain_node

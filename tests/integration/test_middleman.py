@@ -27,7 +27,8 @@ from p2pchat.session.negotiation import (
     decode_preamble,
     encode_preamble,
 )
-from p2pchat.store.ports import ContactRecord, SessionRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord, SessionRecord
 from tests.support.middleman import Attack, Flow, Middleman, Side, honest, other
 from tests.support.node_world import Person, World, delivered, online, until
 

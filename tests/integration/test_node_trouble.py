@@ -16,7 +16,8 @@ from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.link import Link
 from p2pchat.node.views import ContactChanged, SessionRestarted
 from p2pchat.session.delivery import decode_session
-from p2pchat.store.ports import ContactRecord, Store
+from p2pchat.store.ports import Store
+from p2pchat.store.records import ContactRecord
 from p2pchat.transport.memory import Faults
 from tests.support.net_clock import FastClock, ManualClock
 from tests.support.node_faulty_store import FaultyStore

@@ -17,7 +17,8 @@ from p2pchat.identity.keys import parse_peer_id
 from p2pchat.identity.on_record import OnRecord, RecordStep
 from p2pchat.identity.statement_file import from_file
 from p2pchat.node.views import MessageView
-from p2pchat.store.ports import MessageKind, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import MessageKind
 from tests.support.net_clock import ManualClock
 from tests.support.node_world import (
     Person,

@@ -32,7 +32,8 @@ from p2pchat.session.events import (
 from p2pchat.session.negotiation import IK_HFS, XX_HFS, Suite
 from p2pchat.session.notices import CertificateNotice
 from p2pchat.store.database import Database
-from p2pchat.store.ports import ContactRecord, IdentityRecord, Store, Transaction
+from p2pchat.store.ports import Store, Transaction
+from p2pchat.store.records import ContactRecord, IdentityRecord
 from p2pchat.store.transaction import SqlTransaction
 from tests.support.net_clock import ManualClock
 from tests.support.node_faulty_store import FaultyStore

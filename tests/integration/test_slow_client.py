@@ -14,7 +14,7 @@ from p2pchat.node.views import MessageArrived, MessageView
 from p2pchat.rpc.outbox import OUTBOX_MAX_BYTES
 from p2pchat.rpc.server import SocketServer
 from p2pchat.rpc.service import Service
-from p2pchat.store.ports import DeliveryState, Direction
+from p2pchat.store.records import DeliveryState, Direction
 from tests.support.node_world import Person, memory_world, until
 
 NOTIFICATIONS = 100_000

@@ -19,7 +19,8 @@ import pytest
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.store.database import create_store, open_store, write_identity
-from p2pchat.store.ports import IdentityRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import IdentityRecord
 
 KEY = Secret(bytes(range(32)))
 DATABASE_ID = bytes(range(100, 116))
@@ -31,7 +32,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.store import writer
 from p2pchat.store.database import open_store
-from p2pchat.store.ports import *
+from p2pchat.store.records import *
 
 writer.IDLE_S = 0.002           # index and fold the log all the time
 writer.CHECKPOINT_PAGES = 100

@@ -13,7 +13,7 @@ from p2pchat.errors import UsageError
 from p2pchat.node.expiry import LOOK_AGAIN_S
 from p2pchat.node.views import ContactChanged, MessageRemoved
 from p2pchat.session.vanishing import TimerStep, Vanishing
-from p2pchat.store.ports import DeliveryState, Direction, MessageKind, MessageRecord
+from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 from tests.support.net_clock import ManualClock
 from tests.support.node_faulty_store import FaultyStore
 from tests.support.node_world import (

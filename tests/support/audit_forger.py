@@ -16,8 +16,7 @@ import apsw
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
 from p2pchat.store import audit, audit_record, schema
-from p2pchat.store.audit_types import AuditLog, Head
-from p2pchat.store.ports import AuditEvent, AuditKind
+from p2pchat.store.audit_types import AuditEvent, AuditKind, AuditLog, Head
 
 Rows = list[tuple[int, bytes, bytes]]
 Forgery = Callable[[random.Random, AuditLog], tuple[AuditLog, int | None]]

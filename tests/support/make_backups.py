@@ -18,7 +18,8 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.store.backup import archive
 from p2pchat.store.open import OpenProfile, PassphraseUnlock, create_profile
-from p2pchat.store.ports import DeliveryState, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState
 from p2pchat.store.schema import SCHEMA_VERSION
 from tests.support.net_random import seeded_rng
 from tests.unit.store.files import contact, incoming, outgoing

@@ -21,10 +21,10 @@ from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import DamagedStoreError, StoreError, UsageError
 from p2pchat.identity.certificate import issue
 from p2pchat.identity.keys import identity_from_seed, key_id, peer_id
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.backup import container, tables
 from p2pchat.store.faults import translated
 from p2pchat.store.open import RECOVERED_AT_KEY, OpenProfile, Unlock, make_profile
-from p2pchat.store.ports import AuditEvent, AuditKind
 from p2pchat.store.profile import Profile
 from p2pchat.store.schema import MIGRATIONS, migrate, require_known
 from p2pchat.store.search import SearchIndex

@@ -10,7 +10,8 @@ from p2pchat.errors import ErrorCode
 from p2pchat.identity.keys import key_id, peer_id
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.audit_events import Failure, trust_events
-from p2pchat.store.ports import AuditKind, ContactRecord
+from p2pchat.store.audit_types import AuditKind
+from p2pchat.store.records import ContactRecord
 
 OLD, NEW = b"o" * 32, b"n" * 32
 BEFORE = ContactRecord(1, "Bob", Pin(OLD, Trust.UNVERIFIED))

@@ -16,7 +16,7 @@ from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.book import _free_name, check_name, name_of_stranger
 from p2pchat.node.credentials import Credentials, rotated
 from p2pchat.node.messages import parse_message_id
-from p2pchat.store.ports import ContactRecord, IdentityRecord, PreviousStaticKey
+from p2pchat.store.records import ContactRecord, IdentityRecord, PreviousStaticKey
 from tests.support.net_random import seeded_rng
 
 NOW_MS = 1_800_000_000_000

@@ -8,7 +8,7 @@ import pytest
 
 from p2pchat.node.subscription import EVENTS_MAX, TEXT_MAX_CHARS, Hub, Subscription
 from p2pchat.node.views import MessageArrived, MessageView, NodeEvent, SessionRestarted
-from p2pchat.store.ports import DeliveryState, Direction
+from p2pchat.store.records import DeliveryState, Direction
 
 
 def event(number: int) -> SessionRestarted:

@@ -23,7 +23,7 @@ from p2pchat.node.views import (
 )
 from p2pchat.rpc.service import Notifications, to_notification
 from p2pchat.session.comparison import Outcome
-from p2pchat.store.ports import DeliveryState, Direction
+from p2pchat.store.records import DeliveryState, Direction
 
 CONTACT = ContactView(
     contact="bob",

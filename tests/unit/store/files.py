@@ -10,13 +10,13 @@ import apsw
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.store.database import Database, create_store, open_store, write_identity
-from p2pchat.store.ports import (
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import (
     ContactRecord,
     DeliveryState,
     Direction,
     IdentityRecord,
     MessageRecord,
-    Transaction,
 )
 
 KEY = Secret(bytes(range(32)))

@@ -15,10 +15,11 @@ from p2pchat.errors import AuditError, CertificateError, DamagedStoreError, Sign
 from p2pchat.identity.audit_key import certify_audit_key, verify_audit_certificate
 from p2pchat.identity.keys import key_id, peer_id
 from p2pchat.store import audit, audit_record, schema
-from p2pchat.store.audit_types import AuditRecord, Head
+from p2pchat.store.audit_types import AUDIT_FIELDS, AuditEvent, AuditKind, AuditRecord, Head
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import Database, open_store
-from p2pchat.store.ports import AUDIT_FIELDS, AuditEvent, AuditKind, IdentityRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import IdentityRecord
 from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, contact, reopen
 
 DAY_MS = 24 * 3600 * 1000

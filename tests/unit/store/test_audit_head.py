@@ -12,10 +12,10 @@ from p2pchat.errors import AuditError
 from p2pchat.store import audit
 from p2pchat.store.audit_file import parse_head
 from p2pchat.store.audit_head import HeadFile
-from p2pchat.store.audit_types import Head
+from p2pchat.store.audit_types import AuditEvent, AuditKind, Head
 from p2pchat.store.audit_verify import verify
 from p2pchat.store.connection import open_database
-from p2pchat.store.ports import AuditEvent, AuditKind, Transaction
+from p2pchat.store.ports import Transaction
 from tests.unit.store.files import KEY, new_store, reopen
 
 _moments = itertools.count(1_790_000_000_000)

@@ -15,9 +15,8 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import AuditError, StoreError
 from p2pchat.store import audit, audit_file, schema
 from p2pchat.store.audit_file import export_lines, head_line, parse_export, parse_head, read_export
-from p2pchat.store.audit_types import AuditLog, Head
+from p2pchat.store.audit_types import AuditEvent, AuditKind, AuditLog, Head
 from p2pchat.store.audit_verify import require_witness, verify
-from p2pchat.store.ports import AuditEvent, AuditKind
 from tests.support import audit_forger as forger
 
 ADA, EVE = Secret(b"a" * 32), Secret(b"e" * 32)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from p2pchat.identity.keys import peer_id
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.audit_watch import LOG_REPLACED, PATTERNS, QUIET_MS
 from p2pchat.store.database import Database
-from p2pchat.store.ports import AuditEvent, AuditKind, Transaction
+from p2pchat.store.ports import Transaction
 
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000

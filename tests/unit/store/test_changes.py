@@ -13,13 +13,8 @@ from p2pchat.session.vanishing import Proposal, Vanishing
 from p2pchat.store import changes
 from p2pchat.store import writer as writer_module
 from p2pchat.store.database import Database
-from p2pchat.store.ports import (
-    DeliveryState,
-    Direction,
-    MessageKind,
-    MessageRecord,
-    Transaction,
-)
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 from tests.unit.store.files import (
     incoming,
     looks,

@@ -14,7 +14,8 @@ from p2pchat.store import freshness
 from p2pchat.store.connection import open_database
 from p2pchat.store.database import Database
 from p2pchat.store.freshness import OLDER_DATABASE, OLDER_PAGE
-from p2pchat.store.ports import EnvelopeRecord, SessionRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import EnvelopeRecord, SessionRecord
 from tests.unit.store.files import KEY, adds, contact, new_contact, new_store, outgoing, reopen
 
 PAGE_BYTES = 4096

@@ -9,7 +9,8 @@ import pytest
 from p2pchat.errors import UsageError
 from p2pchat.store import search
 from p2pchat.store.database import Database
-from p2pchat.store.ports import DeliveryState, Direction, MessageRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageRecord
 from tests.unit.store.files import contact, incoming, message_id, numbers, outgoing, puts
 
 BOB, CAROL = 1, 2

@@ -14,7 +14,8 @@ import pytest
 from p2pchat.errors import StoreError, UsageError
 from p2pchat.store import database as database_module
 from p2pchat.store.database import Database
-from p2pchat.store.ports import EnvelopeRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import EnvelopeRecord
 from tests.unit.store.files import (
     message_id,
     new_contact,

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from p2pchat.errors import StoreError
 from p2pchat.store import search, writer
 from p2pchat.store.database import Database
-from p2pchat.store.ports import DeliveryState, Direction, MessageRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, MessageRecord
 from tests.unit.store.files import DATABASE_ID, KEY, contact, message_id, new_store, reopen
 
 CANARY = "xylophonequetzal"

@@ -18,7 +18,8 @@ from p2pchat.node.replacing import replace_identity
 from p2pchat.store import schema
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import Database, open_store
-from p2pchat.store.ports import ContactRecord, RevocationRecord, SuccessionRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import ContactRecord, RevocationRecord, SuccessionRecord
 from tests.support.net_random import seeded_rng
 from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, contact, incoming, new_store, reopen
 

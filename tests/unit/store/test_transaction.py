@@ -10,14 +10,14 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.store.database import Database
-from p2pchat.store.ports import (
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import (
     ContactRecord,
     DeliveryState,
     EnvelopeRecord,
     IdentityRecord,
     PreviousStaticKey,
     SessionRecord,
-    Transaction,
 )
 from tests.unit.store.files import (
     IDENTITY,

@@ -17,7 +17,8 @@ from p2pchat.errors import ContactError, StoreError, UnknownContactError
 from p2pchat.store import writer as writer_module
 from p2pchat.store.connection import open_database
 from p2pchat.store.database import Database
-from p2pchat.store.ports import PreviousStaticKey, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import PreviousStaticKey
 from tests.unit.store.files import (
     IDENTITY,
     KEY,

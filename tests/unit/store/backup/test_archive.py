@@ -23,7 +23,8 @@ from p2pchat.store import schema
 from p2pchat.store.backup import archive, container, tables
 from p2pchat.store.backup.archive import Summary
 from p2pchat.store.open import OpenProfile, PassphraseUnlock, create_profile, open_profile
-from p2pchat.store.ports import DeliveryState, Direction, EnvelopeRecord, Transaction
+from p2pchat.store.ports import Transaction
+from p2pchat.store.records import DeliveryState, Direction, EnvelopeRecord
 from tests.unit.store.files import contact, incoming, numbers, outgoing
 
 NOW_MS = 1_790_000_000_000
