@@ -23,8 +23,7 @@ from p2pchat.sanitize import clean_line
 from p2pchat.session.vanishing import Vanishing
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.ports import Transaction
-from p2pchat.store.records import ContactRecord
-from p2pchat.store.transaction import name_key_of
+from p2pchat.store.records import ContactRecord, name_key_of
 
 SHORT_ID_CHARS: Final = 8
 """Names a stranger that gives no usable name."""

@@ -6,6 +6,7 @@ changes.
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -233,3 +234,8 @@ class LedgerFinding:
     lost_there_ids: tuple[bytes, ...] = ()
     forked: bool = False
     at_ms: int = 0
+
+
+def name_key_of(name: str) -> str:
+    """Return what two names must differ in: compatibility-normalised and without case."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
