@@ -156,7 +156,7 @@ def test_who_may_be_a_replay_and_offers_no_first_contact_is_told_so(suite: Suite
     pair = meeting(knows=person("bob").static.public, ours=offer_of(suite), theirs=OUR_OFFER)
     pair.b.judgement = AskAgain()
     pair.pump()
-    assert codes(pair) == (ErrorCode.UNSUPPORTED_VERSION, ErrorCode.UNSUPPORTED_VERSION)
+    assert codes(pair) == (ErrorCode.HANDSHAKE_FAILED, ErrorCode.HANDSHAKE_FAILED)
     assert "first contact" in closed(pair.b).reason
     assert not pair.a.of(PeerAuthenticated)
     assert not pair.b.of(PeerAuthenticated)
@@ -348,11 +348,11 @@ def test_a_first_message_changed_on_the_path_does_not_end_well(suite: Suite) -> 
 
 
 def test_no_common_first_contact_is_said() -> None:
-    """R-4.3.2, R-5.6.2: there is nothing to ask for."""
+    """R-5.6.2: there is nothing to ask for."""
     offer = known_peers_only(OUR_OFFER)
     pair = meeting(knows=rotated(), ours=offer)
     pair.pump()
-    assert codes(pair) == (ErrorCode.UNSUPPORTED_VERSION, ErrorCode.UNSUPPORTED_VERSION)
+    assert codes(pair) == (ErrorCode.HANDSHAKE_FAILED, ErrorCode.HANDSHAKE_FAILED)
 
 
 @EACH_IK
