@@ -142,6 +142,7 @@ def test_another_identity_than_the_one_dialled(suite: Suite) -> None:
     assert not pair.a.of(PeerAuthenticated)
     assert not pair.b.of(PeerAuthenticated)
     assert (closed(pair.a).by_peer, closed(pair.b).by_peer) == (False, True)
+    assert (closed(pair.a).clean, closed(pair.b).clean) == (False, False)
 
 
 @pytest.mark.parametrize("expects_itself", [True, False])

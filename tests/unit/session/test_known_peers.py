@@ -18,6 +18,7 @@ from p2pchat.session.events import (
     ConnectionClosed,
     FirstMessageRead,
     PeerAuthenticated,
+    PeerGreeted,
 )
 from p2pchat.session.frames import ClearKind, Kind, encode_clear, encode_refusal
 from p2pchat.session.negotiation import (
@@ -448,6 +449,21 @@ def opens_from_here(pair: Pair) -> bool:
     pair.b.connection.send(Attach(True, "bob"), now=pair.now)
     pair.pump()
     return pair.a.connection.is_open and pair.b.connection.is_open
+
+
+@EACH_IK
+def test_a_first_frame_that_says_nothing_holds_up_none_behind_it(suite: Suite) -> None:
+    """R-5.4.8: they come in one piece, and are waited for as little."""
+    pair = pair_for(suite)
+    pair.pump()
+    piece = forge(pair.a, Kind.PING, bytes(8))
+    pair.a.connection.send(Attach(True, "alice"), now=pair.now)
+    piece += pair.a.connection.data_to_send()
+    pair.b.connection.receive_data(piece, now=pair.now)
+    pair.b.drain()
+    pair.b.connection.send(Attach(True, "bob"), now=pair.now)
+    pair.b.drain()
+    assert pair.b.of(PeerGreeted)
 
 
 @EACH_IK
