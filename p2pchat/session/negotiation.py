@@ -77,12 +77,12 @@ class Choice:
         """The suite of the class that needs no knowledge of the responder.
 
         Raises:
-            ProtocolError: UNSUPPORTED_VERSION: it is not among the common ones.
+            ProtocolError: HANDSHAKE_FAILED: it is not among the common ones (R-5.6.2).
         """
         for suite in self.suites:
             if not suite.knows_responder:
                 return suite
-        raise ProtocolError("no suite for a first contact is common", ErrorCode.UNSUPPORTED_VERSION)
+        raise ProtocolError("no suite for a first contact is common", ErrorCode.HANDSHAKE_FAILED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -238,7 +238,7 @@ ATTACKS: dict[str, tuple[Attack, bool, bool, Side, ErrorCode]] = {
     "offers removed, IK": (
         on(ALICE, 0, preamble(None, Offer(V10, (0x0101,)))), True, True, ALICE, UNREADABLE),
     "all suites but one removed, IK": (
-        on(ALICE, 0, preamble(None, Offer(V10, (0x0102,)))), True, True, BOB, UNSUPPORTED),
+        on(ALICE, 0, preamble(None, Offer(V10, (0x0102,)))), True, True, BOB, UNREADABLE),
     "offers added, XX": (
         on(ALICE, 0, preamble(None, Offer(V10, (0x0101, 0x0102), (9,)))),
         False, True, ALICE, UNREADABLE),

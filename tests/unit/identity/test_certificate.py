@@ -150,6 +150,15 @@ def test_the_skew_limits_hold_to_the_millisecond() -> None:
         parse_and_verify(encoded, now_ms=latest + 1)
 
 
+@pytest.mark.parametrize(
+    ("days", "said"), [(729, "729 days"), (730, "2 years"), (1094, "2 years"), (3650, "10 years")]
+)
+def test_a_wrong_clock_is_named_by_a_span_that_people_grasp(days: int, said: str) -> None:
+    encoded = signed(not_before=NOW, not_after=NOW + 1000)
+    with pytest.raises(CertificateError, match=f"begins in {said}:"):
+        parse_and_verify(encoded, now_ms=NOW - days * 86_400_000)
+
+
 @pytest.mark.parametrize("generation", [0, GENERATION_MAX])
 def test_the_generations_bounds_are_allowed(generation: int) -> None:
     assert issue(SEED, STATIC, generation=generation, now_ms=NOW).generation == generation

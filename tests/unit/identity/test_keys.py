@@ -17,6 +17,7 @@ from p2pchat.identity.keys import (
     PEER_ID_CHARS,
     generate_identity,
     identity_from_seed,
+    key_id,
     parse_peer_id,
     peer_id,
 )
@@ -34,6 +35,11 @@ def test_an_identity_is_the_ed25519_key_of_its_seed() -> None:
     assert identity.public == ed25519.public_key(seed)
     assert identity.seed == seed
     assert seed.reveal().hex() not in repr(identity)
+
+
+def test_a_key_is_named_by_the_beginning_of_its_hash() -> None:
+    """SHA-256 of the bytes 0 to 31, by coreutils' sha256sum."""
+    assert key_id(bytes(range(32))).hex() == "630dcd2966c43366"
 
 
 def test_a_new_identity_takes_32_bytes_once() -> None:

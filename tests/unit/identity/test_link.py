@@ -85,6 +85,17 @@ def test_what_is_encoded_parses(link: ContactLink) -> None:
     assert set(text.removeprefix("p2pchat:")) <= set(LETTERS)
 
 
+def test_whatever_letter_it_ends_in_stays() -> None:
+    """R-3.4.1: only padding is cut off."""
+    ends = set()
+    for number in range(600):
+        link = ContactLink(hashlib.sha256(bytes([number % 256, number // 256])).digest(), "Alice+")
+        text = encode_link(link)
+        assert parse_link(text) == link
+        ends.add(text[-1])
+    assert ends == set(LETTERS)
+
+
 def test_the_longest_link_fits_its_limit() -> None:
     """R-3.4.1: no link that can be made is refused for its length."""
     longest = ContactLink(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StatementError
 from p2pchat.identity import on_record, statement
 from p2pchat.identity.certificate import CERTIFICATE_LABEL
+from p2pchat.identity.keys import peer_id
 from p2pchat.identity.on_record import OURS, THEIRS, OnRecord, RecordStep
 from p2pchat.identity.statement import (
     KEY_CERTIFICATE_LEN,
@@ -49,7 +51,8 @@ def test_a_statement_says_who_said_what_to_whom_and_when() -> None:
     )
     assert len(signed("x")) == STATEMENT_MIN_LEN == 283
     assert len(signed("x" * TEXT_MAX_BYTES)) == STATEMENT_MAX_LEN == 65818
-    assert statement.verify(signed("x" * TEXT_MAX_BYTES)).text == "x" * TEXT_MAX_BYTES
+    for text in ("x", "x" * TEXT_MAX_BYTES):
+        assert statement.verify(signed(text)).text == text
 
 
 @pytest.mark.parametrize("place", range(STATEMENT_MIN_LEN + 16))
@@ -82,6 +85,25 @@ def test_it_was_made_in_its_keys_term(at_ms: int, holds: bool) -> None:
         return
     with pytest.raises(StatementError, match="term"):
         statement.verify(signed(at_ms=NOW_MS + at_ms))
+
+
+@pytest.mark.parametrize(
+    ("public_len", "now_ms"), [(31, NOW_MS), (33, NOW_MS), (32, -1), (32, 2**53)]
+)
+def test_what_no_certificate_can_hold_is_not_certified(public_len: int, now_ms: int) -> None:
+    with pytest.raises(StatementError, match="clock"):
+        statement.certify(ALICE, bytes(public_len), now_ms=now_ms)
+
+
+@pytest.mark.parametrize("now_ms", [0, 2**53 - 1])
+def test_the_first_and_the_last_time(now_ms: int) -> None:
+    """R-9.4.3: times are those of a message, 0 to 2^53 - 1."""
+    certificate = statement.certify(ALICE, ed25519.public_key(KEY), now_ms=now_ms)
+    made = statement.sign(KEY, certificate, recipient=BOB, at_ms=now_ms, text="x")
+    assert statement.verify(made).at_ms == now_ms
+    later = statement.sign(KEY, certificate, recipient=BOB, at_ms=2**53, text="x")
+    with pytest.raises(StatementError, match="term"):
+        statement.verify(later)
 
 
 def test_no_other_signature_of_the_identity_certifies_a_statement_key() -> None:
@@ -133,6 +155,14 @@ def test_who_said_it_to_whom_is_insisted_on() -> None:
 def test_a_file_says_what_was_signed() -> None:
     """R-9.4.6"""
     assert from_file(to_file(signed()).encode()) == statement.verify(signed())
+    assert json.loads(to_file(signed())) == {
+        "what": "p2pchat statement",
+        "signer": peer_id(ed25519.public_key(ALICE)),
+        "recipient": peer_id(BOB),
+        "at_ms": NOW_MS + 5,
+        "text": "I owe Bob a boat.",
+        "signed": base64.b64encode(signed()).decode(),
+    }
 
 
 @pytest.mark.parametrize("field", ["signer", "recipient", "at_ms", "text", "what", "more"])
@@ -158,6 +188,7 @@ def test_a_file_is_bounded() -> None:
         from_file(bytes(FILE_MAX_BYTES + 1))
     longest = to_file(signed("\x01" * TEXT_MAX_BYTES))
     assert len(longest) < FILE_MAX_BYTES
+    assert from_file(longest.encode().ljust(FILE_MAX_BYTES)).text == "\x01" * TEXT_MAX_BYTES
 
 
 # --- agreement ----------------------------------------------------------------------------------

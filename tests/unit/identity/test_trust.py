@@ -91,6 +91,15 @@ def test_only_a_pinned_and_unchanged_contact_can_be_written_to(pin: Pin) -> None
 
 
 @pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.trust.value)
+def test_a_rule_for_verified_contacts_only_refuses_all_others(pin: Pin) -> None:
+    if pin.trust is Trust.VERIFIED:
+        require_sendable(pin, verified_only=True)
+    else:
+        with pytest.raises(TrustError):
+            require_sendable(pin, verified_only=True)
+
+
+@pytest.mark.parametrize("pin", ALL, ids=lambda pin: pin.trust.value)
 def test_who_may_hold_a_session(pin: Pin) -> None:
     """R-3.6.6: a changed contact's pinned key is still that contact's."""
     assert may_converse(pin) is (pin.trust not in (Trust.REQUEST, Trust.BLOCKED))
@@ -101,6 +110,8 @@ def test_a_refusal_says_what_to_do(refusal: Callable[[Pin], object]) -> None:
     for pin, words in ((REQUEST, "accept"), (CHANGED, "changed"), (BLOCKED, "blocked")):
         with pytest.raises(TrustError, match=words):
             refusal(pin)
+    with pytest.raises(TrustError, match=r"verified_only.*compare"):
+        require_sendable(UNVERIFIED, verified_only=True)
 
 
 def test_a_comparison_never_survives_a_new_key() -> None:

@@ -17,6 +17,7 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.frames import Kind
 from p2pchat.session.greeting import Greeting, encode_greeting
+from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.session.messages import Text
 from p2pchat.session.states import State
 from tests.support.pairs import Pair, Peer, closed, forge, open_pair, pair_of, person
@@ -77,6 +78,18 @@ def test_a_request_can_be_accepted_on_the_same_connection() -> None:
     pair.command(pair.a, HELLO)
     pair.pump()
     assert pair.a.state.acknowledged == 2
+
+
+def test_an_account_of_the_conversation_goes_to_the_accepted_alone() -> None:
+    """R-8.6.2: with the first HELLO, or with the second that accepts."""
+    alices = LedgerSummary(Head(1, b"s" * 32), Head(2, b"r" * 32))
+    bobs = LedgerSummary(alices.received, alices.sent)
+    pair = attached(Attach(True, "Alice", ledger=alices), Attach(False, "Bob", ledger=bobs))
+    assert greetings(pair.b) == [PeerGreeted(True, "Alice", None, alices)]
+    assert greetings(pair.a) == [PeerGreeted(False, None, None)]
+    pair.command(pair.b, Accept("Bob", ledger=bobs))
+    pair.pump()
+    assert greetings(pair.a)[1:] == [PeerGreeted(True, "Bob", None, bobs)]
 
 
 def test_or_on_the_next_one() -> None:

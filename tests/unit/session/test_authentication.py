@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +36,7 @@ from tests.support.pairs import (
     person,
     suite_id,
 )
-from tests.support.scripted import Script
+from tests.support.scripted import Script, payload_of, speak
 
 
 def certified(
@@ -141,6 +142,7 @@ def test_another_identity_than_the_one_dialled(suite: Suite) -> None:
     assert not pair.a.of(PeerAuthenticated)
     assert not pair.b.of(PeerAuthenticated)
     assert (closed(pair.a).by_peer, closed(pair.b).by_peer) == (False, True)
+    assert (closed(pair.a).clean, closed(pair.b).clean) == (False, False)
 
 
 @pytest.mark.parametrize("expects_itself", [True, False])
@@ -249,6 +251,27 @@ def test_the_sessions_keys_are_derived_as_written(suite: Suite) -> None:
         assert peer.state.ratchet.root.associated_data == expected
     start = hashlib.sha256(b"p2pchat/1 envelope digest" + pair.a.state.session_id).digest()
     assert pair.b.state.acknowledged_digest == start
+
+
+@pytest.mark.parametrize("suite", ALL_SUITES, ids=suite_id)
+def test_the_sessions_keys_come_from_the_secrets_of_the_handshake(suite: Suite) -> None:
+    """R-6.1.1: RFC 5869 by hand, over what the other end has agreed on."""
+    script = speak(initiator=False, suite=suite, payload=payload_of(False, suite))
+    if not suite.knows_responder:
+        script.collect()
+        script.read()
+    split = script.engine.split()
+    key = hmac.digest(split.chaining_key.reveal(), b"", "sha256")
+    info, block, keys = b"p2pchat/1 ratchet seed" + split.handshake_hash, b"", b""
+    for number in range(1, 5):
+        block = hmac.digest(key, block + info + bytes([number]), "sha256")
+        keys += block
+    peer = script.peer.connection._peer
+    assert peer is not None
+    ratchet = peer.seed.ratchet
+    secrets = (ratchet.root_key, ratchet.header_key_initiator, ratchet.next_header_key)
+    assert b"".join(secret.reveal() for secret in secrets) == keys[:96]
+    assert peer.seed.session_id == keys[96:112]
 
 
 def test_the_ratchet_key_is_fresh_and_its_own() -> None:

@@ -46,9 +46,24 @@ def content(**fields: Any) -> bytes:
 def test_the_layout(message: Message, fields: dict[str, Any]) -> None:
     """R-9.5.1, R-9.6.1"""
     encoded = encode_message(message)
-    kind = fields.pop("t")
-    assert encoded == encode_map({"t": kind, "id": ID, "at": 5, **fields})
+    assert encoded == encode_map({"t": fields["t"], "id": ID, "at": 5} | fields)
     assert decode_message(encoded) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Reaction(ID, 5, OF, "x" * REACTION_MAX_BYTES),
+        Timer(ID, 5, TimerStep.PROPOSE, TIMER_MIN_S),
+        Timer(ID, 5, TimerStep.PROPOSE, TIMER_MAX_S),
+        Text(ID, 5, "x", lifetime_s=TIMER_MIN_S),
+        Text(ID, 5, "x", lifetime_s=TIMER_MAX_S),
+    ],
+    ids=["reaction", "shortest timer", "longest timer", "shortest life", "longest life"],
+)
+def test_the_bounds_themselves_are_allowed(message: Message) -> None:
+    """R-9.5.1, R-9.6.1"""
+    assert decode_message(encode_message(message)) == message
 
 
 @pytest.mark.parametrize(

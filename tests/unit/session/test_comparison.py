@@ -188,6 +188,28 @@ def test_a_low_order_point(step: Step, point: str) -> None:
         actions = two.alice.receive(body[:HEAD_LEN] + bytes.fromhex(point))
     assert outcomes(actions) == [Outcome.DISTURBED]
     assert CountTry() not in actions
+    other = two.alice if step is Step.ASK else two.bob
+    assert outcomes(other.receive(said(actions))) == [Outcome.CANCELLED]
+
+
+@pytest.mark.parametrize("forgery", ["zeros", "our own"])
+def test_a_forged_confirmation_verifies_nobody(forgery: str) -> None:
+    """R-3.8.5: an answerer who does not know the phrase claims that it does."""
+    two = Two()
+    two.ask()
+    ours = said(two.answer(WRONG))
+    tag = ours[HEAD_LEN:] if forgery == "our own" else bytes(len(ours) - HEAD_LEN)
+    run = two.bob._run
+    body = bytes([Step.CONFIRM]) + run + two.bob._binding(run, BOB) + tag
+    assert two.alice.receive(body) == [Ended(Outcome.DIFFERED)]
+
+
+def test_a_new_run_in_the_middle_of_another() -> None:
+    two = Two()
+    two.ask()
+    two.alice.give_up()
+    assert outcomes(two.ask()) == [Outcome.DISTURBED]
+    assert two.bob.state is State.IDLE
 
 
 @pytest.mark.parametrize("number", range(3))
@@ -270,6 +292,8 @@ def test_a_connection_has_no_endless_runs() -> None:
         two.alice.offer(PHRASE)
     with pytest.raises(LocalProtocolError):
         two.bob.offer(PHRASE)
+    two.alice._seen.clear()  # an asker who does not count
+    assert outcomes(two.ask()) == [Outcome.REPLAYED]
 
 
 @pytest.mark.parametrize("step", Step)
@@ -325,12 +349,18 @@ def test_what_stays_different() -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "  a b ", "abc", "x" * (PHRASE_MAX_BYTES + 1), "boat\x1b[2J", "\ud800boat"],
+    ["", "  a b ", "abc", "x" * (PHRASE_MAX_BYTES + 1), "boat\x1b[2J", "\ud800boat", "\u0378boat"],
 )
 def test_no_phrase(typed: str) -> None:
     """R-3.8.1"""
     with pytest.raises(UsageError):
         normalise_phrase(typed)
+
+
+@pytest.mark.parametrize("typed", ["boat", "x" * PHRASE_MAX_BYTES])
+def test_the_shortest_phrase_and_the_longest(typed: str) -> None:
+    """R-3.8.1"""
+    assert normalise_phrase(typed).reveal() == typed.encode()
 
 
 def test_three_tries() -> None:

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pchat.constants import GREETING_MAX_BYTES, NAME_MAX_BYTES, NOTE_MAX_CHARS
+from p2pchat.crypto.secret import Secret
 from p2pchat.errors import LocalProtocolError, ProtocolError
+from p2pchat.identity.succession import succeed
 from p2pchat.sanitize import clean_line
 from p2pchat.session.codec import TIME_MAX_MS, encode_map
 from p2pchat.session.delivery import INDEX_MAX, SessionSummary
@@ -82,6 +84,7 @@ def test_kinds_out_of_bounds_are_refused(kinds: object) -> None:
     with pytest.raises(ProtocolError):
         hello(kinds=kinds)
     assert hello(kinds=["later", "text", "text"]).kinds == {"later", "text"}
+    assert hello(accepted=False, kinds=["text"]).kinds == frozenset()
 
 
 @pytest.mark.parametrize("name", ["n" * 65, "ä" * 33, "\ud800"])
@@ -179,3 +182,15 @@ def test_an_announcement_counts_with_acceptance_only() -> None:
     assert hello(recovered=7).announcement == Announcement(7)
     assert hello(recovered=None).announcement == Announcement()
     assert hello(accepted=False, recovered=7).announcement == Announcement()
+
+
+def test_a_succession_comes_out_as_it_went_in_if_it_holds() -> None:
+    """R-3.7.8: beside a time of recovery, or alone."""
+    succession = succeed(Secret(b"o" * 32), Secret(b"n" * 32), now_ms=1)
+    for recovered in (7, None):
+        greeting = Greeting(True, "Alice", announcement=Announcement(recovered, succession))
+        assert decode_greeting(encode_greeting(greeting)) == greeting
+    assert hello(succession=succession.encoded).announcement == Announcement(None, succession)
+    changed = succession.encoded[:-1] + bytes([succession.encoded[-1] ^ 1])
+    with pytest.raises(ProtocolError):
+        hello(succession=changed)

@@ -18,6 +18,7 @@ from p2pchat.session.events import (
     ConnectionClosed,
     FirstMessageRead,
     PeerAuthenticated,
+    PeerGreeted,
 )
 from p2pchat.session.frames import ClearKind, Kind, encode_clear, encode_refusal
 from p2pchat.session.negotiation import (
@@ -156,7 +157,7 @@ def test_who_may_be_a_replay_and_offers_no_first_contact_is_told_so(suite: Suite
     pair = meeting(knows=person("bob").static.public, ours=offer_of(suite), theirs=OUR_OFFER)
     pair.b.judgement = AskAgain()
     pair.pump()
-    assert codes(pair) == (ErrorCode.UNSUPPORTED_VERSION, ErrorCode.UNSUPPORTED_VERSION)
+    assert codes(pair) == (ErrorCode.HANDSHAKE_FAILED, ErrorCode.HANDSHAKE_FAILED)
     assert "first contact" in closed(pair.b).reason
     assert not pair.a.of(PeerAuthenticated)
     assert not pair.b.of(PeerAuthenticated)
@@ -348,11 +349,11 @@ def test_a_first_message_changed_on_the_path_does_not_end_well(suite: Suite) -> 
 
 
 def test_no_common_first_contact_is_said() -> None:
-    """R-4.3.2, R-5.6.2: there is nothing to ask for."""
+    """R-5.6.2: there is nothing to ask for."""
     offer = known_peers_only(OUR_OFFER)
     pair = meeting(knows=rotated(), ours=offer)
     pair.pump()
-    assert codes(pair) == (ErrorCode.UNSUPPORTED_VERSION, ErrorCode.UNSUPPORTED_VERSION)
+    assert codes(pair) == (ErrorCode.HANDSHAKE_FAILED, ErrorCode.HANDSHAKE_FAILED)
 
 
 @EACH_IK
@@ -448,6 +449,21 @@ def opens_from_here(pair: Pair) -> bool:
     pair.b.connection.send(Attach(True, "bob"), now=pair.now)
     pair.pump()
     return pair.a.connection.is_open and pair.b.connection.is_open
+
+
+@EACH_IK
+def test_a_first_frame_that_says_nothing_holds_up_none_behind_it(suite: Suite) -> None:
+    """R-5.4.8: they come in one piece, and are waited for as little."""
+    pair = pair_for(suite)
+    pair.pump()
+    piece = forge(pair.a, Kind.PING, bytes(8))
+    pair.a.connection.send(Attach(True, "alice"), now=pair.now)
+    piece += pair.a.connection.data_to_send()
+    pair.b.connection.receive_data(piece, now=pair.now)
+    pair.b.drain()
+    pair.b.connection.send(Attach(True, "bob"), now=pair.now)
+    pair.b.drain()
+    assert pair.b.of(PeerGreeted)
 
 
 @EACH_IK

@@ -217,7 +217,7 @@ def test_the_class_counts_first(
     if first is None:
         with pytest.raises(ProtocolError) as caught:
             _ = choice.first_contact
-        assert caught.value.code is ErrorCode.UNSUPPORTED_VERSION
+        assert caught.value.code is ErrorCode.HANDSHAKE_FAILED
     else:
         assert choice.first_contact.number == first
 

@@ -80,6 +80,32 @@ def test_proposals_that_are_accepted_at_the_same_moment_give_the_shorter_time() 
     assert talk.settle() == (60, 60)
 
 
+OURS, THEIRS, SPENT = (Proposal(bytes([n]) * 16, n) for n in (60, 90, 30))
+ALL = Vanishing(5, 4, OURS, THEIRS, SPENT)
+
+
+def test_what_each_word_of_ours_leaves() -> None:
+    """R-9.6.1, R-9.6.2"""
+    assert we_say(ALL, A, OURS) == Vanishing(90, 5, spent=OURS)
+    assert we_say(ALL, D, OURS) == Vanishing(5, 4, OURS, None, SPENT)
+    assert we_say(ALL, E, OURS) == Vanishing(0, 5, None, THEIRS, None)
+    assert we_say(Vanishing(ours=OURS), E, OURS) == Vanishing()
+    assert [we_say(Vanishing(), step, OURS) for step in (A, D, E)] == [None] * 3
+
+
+def test_what_each_word_of_theirs_leaves() -> None:
+    """R-9.6.1, R-9.6.2"""
+
+    def after(step: TimerStep, of: Proposal) -> Vanishing:
+        return they_say(ALL, step, proposed=of, of=of.message_id)
+
+    assert after(P, SPENT) == Vanishing(5, 4, OURS, SPENT, SPENT)
+    assert after(A, OURS) == Vanishing(60, 5)
+    assert after(A, SPENT) == Vanishing(5, 5, OURS, THEIRS, None)
+    assert after(D, OURS) == Vanishing(5, 4, None, THEIRS, SPENT)
+    assert after(E, OURS) == Vanishing(0, 5, OURS, None, SPENT)
+
+
 def test_nothing_is_in_force_before_both_have_agreed() -> None:
     """R-9.6.1"""
     talk = Talk()
@@ -102,6 +128,7 @@ def test_a_time_is_honoured_while_it_is_in_force_and_until_the_one_after_it_ends
     """R-9.6.3"""
     state = Vanishing()
     assert not state.honours(0)
+    assert Vanishing(1).honours(1)
     ours = Proposal(bytes(16), 60)
     state = they_say(Vanishing(ours=ours), A, proposed=ours, of=ours.message_id)
     assert state.honours(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,11 @@ import pytest
 from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import AuditError, CertificateError, DamagedStoreError, SignatureError
-from p2pchat.identity.audit_key import certify_audit_key, verify_audit_certificate
+from p2pchat.identity.audit_key import (
+    certify_audit_key,
+    derive_audit_seed,
+    verify_audit_certificate,
+)
 from p2pchat.identity.keys import key_id, peer_id
 from p2pchat.store import audit, audit_record, schema
 from p2pchat.store.audit_types import AUDIT_FIELDS, AuditEvent, AuditKind, AuditRecord, Head
@@ -337,6 +342,13 @@ def test_signatures_of_one_purpose_or_number_verify_for_no_other() -> None:
     ):
         with pytest.raises(SignatureError):
             audit_record.verify(public, label, sequence, other, signature)
+
+
+def test_a_logs_key_comes_from_the_identitys_seed_and_a_salt_of_its_own() -> None:
+    """RFC 5869 by hand: one block of HKDF-SHA256."""
+    extracted = hmac.digest(b"s" * 16, b"i" * 32, "sha256")
+    expected = hmac.digest(extracted, b"p2pchat/1 audit key\x00" + b"\x01", "sha256")
+    assert derive_audit_seed(Secret(b"i" * 32), b"s" * 16).reveal() == expected
 
 
 def test_a_certificate_is_verified_whole() -> None:

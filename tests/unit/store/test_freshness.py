@@ -65,6 +65,14 @@ def test_nothing_is_found_where_nothing_is_old(tmp_path: Path) -> None:
     store.close_now()
 
 
+def test_a_store_that_was_never_written_to_has_nothing_old(tmp_path: Path) -> None:
+    new_store(tmp_path).close_now()
+    assert not (tmp_path / "count").exists()
+    store = reopen(tmp_path)
+    assert store.stale == ""
+    store.close_now()
+
+
 def test_an_older_database_is_noticed(tmp_path: Path) -> None:
     bob = make(tmp_path)
     old = (tmp_path / "chat.db").read_bytes()
