@@ -24,9 +24,9 @@ from p2pchat.constants import (
 )
 from p2pchat.crypto.secret import Secret
 from p2pchat.node.audit_desk import RECORDS_MAX as AUDIT_MAX
+from p2pchat.node.conversations import MESSAGES_MAX
 from p2pchat.node.export import ExportFormat
 from p2pchat.node.history import FOUND_MAX
-from p2pchat.node.node import MESSAGES_MAX
 from p2pchat.node.retention import DAYS_MAX
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.store.unlocking import (
