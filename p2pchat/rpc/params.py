@@ -6,6 +6,7 @@ sees it. Meaning (does the contact exist, does the link parse) is the node's to 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -62,6 +63,10 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         """Name the kind alone: parameters hold messages and passphrases."""
         return f"<{type(self).__name__}>"
+
+
+Methods = dict[str, tuple[type[Params], Callable[[Any], Awaitable[object]]]]
+"""By name: what a method's parameters are, and what is done with them."""
 
 
 class ContactParams(Params, frozen=True):
