@@ -90,7 +90,7 @@ class Node(ContactCalls, MessageCalls):
             await self.stop()
             raise
         if self._profile.store.stale:
-            await self._reception.forget_sessions(self._profile.store.stale)
+            await self._reception.sessions.forget_all(self._profile.store.stale)
             await self._keys.renew()
         for peer in self._book:
             self._dialer.start(peer)
