@@ -84,7 +84,7 @@ class ContactDesk:
         )
         peer = await self._book.add(record, note, unique=chosen is None)
         await self._reception.requests.forget(link.identity)
-        self._reception.turn_away_stranger(link.identity)
+        self._reception.strangers.turn_away(link.identity)
         self._dialer.start(peer)
         return peer
 
@@ -98,7 +98,7 @@ class ContactDesk:
         if peer.identity != before.identity:
             if peer.link is not None:
                 peer.link.close(ErrorCode.NORMAL, "the contact's key was replaced")
-            self._reception.turn_away_stranger(peer.identity)
+            self._reception.strangers.turn_away(peer.identity)
         elif before.trust in (Trust.REQUEST, Trust.BLOCKED):
             _greet_anew(peer)
         self.seek(peer)
@@ -128,7 +128,7 @@ class ContactDesk:
         await self._reception.requests.decline(peer.identity)
         peer.removed = True
         async with peer.attaching:
-            self._reception.let_wait(peer)
+            self._reception.strangers.let_wait(peer)
             await self._book.remove(peer)
         peer.dial.notify()
 

@@ -9,6 +9,7 @@ from p2pchat.node.link import Link
 from p2pchat.node.presence import Absence, Reason, ending
 from p2pchat.session.events import ConnectionClosed
 
+REPLACED: Final = "another connection took its place"
 NOT_SOON: Final = frozenset(
     {
         ErrorCode.SUPERSEDED,

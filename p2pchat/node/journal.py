@@ -157,6 +157,12 @@ class Journal:
         gathering.count += 1
         gathering.source = source
 
+    def turned_away(self, source: str) -> None:
+        """There were too many: not even a handshake was begun with this one."""
+        self.refused(
+            ErrorCode.LIMIT_EXCEEDED, outbound=False, by_peer=False, principal=None, source=source
+        )
+
     def _remember(self, failure: Failure, now: float) -> _Gathering | None:
         if len(self._gathering) >= FAILURES_MAX:
             for other in [each for each, g in self._gathering.items() if g.is_forgotten(now)]:

@@ -1,28 +1,25 @@
 """Who may come in, and what a connection means for a contact (protocol.md §8.3, §10.2).
 
 The one ``LinkOwner``: it admits or refuses proven peers, keeps one connection for each contact,
-turns strangers into requests, limits what they cost, and tells the person what has happened.
+limits what connections cost, and tells the person what has happened. What becomes of strangers is
+in ``node.strangers``, what becomes of sessions in ``node.sessions``.
 A blocked contact is served exactly like a stranger who is never accepted, so it learns nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
-from p2pchat.constants import PENDING_REQUESTS_MAX
-from p2pchat.errors import DamagedStateError, ErrorCode, UnknownContactError
-from p2pchat.identity.trust import Pin, Trust, may_converse
+from p2pchat.errors import ErrorCode
+from p2pchat.identity.trust import may_converse
 from p2pchat.node.announcing import Announcements
-from p2pchat.node.book import PeerBook, name_of_stranger
+from p2pchat.node.book import PeerBook
 from p2pchat.node.certificates import CertificateDesk
 from p2pchat.node.changes import ChangeDesk
 from p2pchat.node.comparisons import ComparisonDesk
-from p2pchat.node.credentials import key_event
-from p2pchat.node.endings import NOT_SOON, reason_of, refused_as_revoked
+from p2pchat.node.endings import NOT_SOON, REPLACED, reason_of, refused_as_revoked
 from p2pchat.node.environment import Environment
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.journal import Journal
@@ -36,10 +33,10 @@ from p2pchat.node.peer import Peer
 from p2pchat.node.presence import Absence, Reason
 from p2pchat.node.requests import RequestDesk
 from p2pchat.node.revocations import REVOKED, RevocationDesk
+from p2pchat.node.sessions import SessionDesk
+from p2pchat.node.strangers import Strangers
 from p2pchat.node.typing import TypingDesk
-from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.session.connection import Connection
-from p2pchat.session.delivery import Envelope, SessionState, decode_session
 from p2pchat.session.events import (
     Accept,
     Answer,
@@ -52,20 +49,11 @@ from p2pchat.session.events import (
     PeerGreeted,
     SessionStarted,
 )
-from p2pchat.session.ledger import LedgerSummary
 from p2pchat.session.messages import KINDS
 from p2pchat.session.notices import CertificateNotice, Notice
-from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.audit_types import AuditEvent
 from p2pchat.store.ports import Transaction
-from p2pchat.store.records import ContactRecord, SessionRecord
 from p2pchat.transport.base import Stream
-
-MISMATCH: Final = "the two sides' stored sessions did not match (a restored backup or a lost disk)"
-UNREADABLE: Final = "a message could not be decrypted with the stored session"
-DAMAGED: Final = "the stored session was damaged"
-REPLACED: Final = "another connection took its place"
-
-_log = logging.getLogger(__name__)
 
 
 class Reception:
@@ -77,6 +65,8 @@ class Reception:
         typing: Who is writing just now.
         comparisons: Of phrases, on these connections.
         requests: What strangers may ask, and who was declined.
+        sessions: The stored ones, and what becomes of lost ones.
+        strangers: Their connections.
     """
 
     def __init__(
@@ -101,9 +91,10 @@ class Reception:
             CertificateDesk(env), self.ledgers, self.comparisons, revocations, self.typing
         )
         self.requests = RequestDesk(env)
+        self.sessions = SessionDesk(env, book)
+        self.strangers = Strangers(env, book, self.requests, revocations, announcements)
         self._gate = AcceptGate()
         self._tickets: dict[Link, Ticket] = {}
-        self._strangers: dict[bytes, Link] = {}
         self._links: dict[Link, asyncio.Task[None]] = {}
 
     # --- making links ---------------------------------------------------------------------------
@@ -118,11 +109,11 @@ class Reception:
             dawdler = next(iter(self._tickets))
             self._leave(dawdler)
             dawdler.abort()
-            self._turned_away(dawdler.address)
+            self._journal.turned_away(source_of(dawdler.address))
         ticket = self._gate.enter(stream.peer_address, self._env.clock.monotonic())
         if ticket is None:
             stream.abort()
-            self._turned_away(stream.peer_address)
+            self._journal.turned_away(source_of(stream.peer_address))
             return
         link = self._link(stream, None, None)
         self._tickets[link] = ticket
@@ -219,25 +210,12 @@ class Reception:
             if peer is None or peer is not link.peer:
                 return Close(ErrorCode.NORMAL, "the contact was changed meanwhile")
         elif peer is None:
-            return await self._admit_stranger(link, event.identity)
+            return self.strangers.admit(link, event.identity)
         try:
             async with peer.attaching:
                 return await self._attach(link, peer, event)
         finally:
             peer.dial.notify()
-
-    async def _admit_stranger(self, link: Link, identity: bytes) -> Attach | Close:
-        previous = self._strangers.get(identity)
-        requests = sum(peer.record.pin.trust is Trust.REQUEST for peer in self._book)
-        asking = requests + sum(not self.requests.is_declined(each) for each in self._strangers)
-        held = len(self._strangers) if self.requests.is_declined(identity) else asking
-        if previous is None and held >= PENDING_REQUESTS_MAX:
-            return Close(ErrorCode.LIMIT_EXCEEDED, "too many requests are waiting")
-        if previous is not None:
-            previous.close(ErrorCode.SUPERSEDED, REPLACED)
-        self._strangers[identity] = link
-        self._revocations.tell(link, is_contact=False)
-        return Attach(accepted=False, name="")
 
     async def _attach(self, link: Link, peer: Peer, event: PeerAuthenticated) -> Attach | Close:
         if peer.removed:
@@ -259,7 +237,7 @@ class Reception:
                 return Close(ErrorCode.SUPERSEDED, REPLACED)
             current.close(ErrorCode.SUPERSEDED, REPLACED)
             await current.is_detached.wait()
-        record, session, ledger = await self._load(peer, event)
+        record, session, ledger = await self.sessions.load(peer, event)
         peer.record = record
         peer.link, link.peer = link, peer
         link.session_used = session is not None and (session.received or session.acknowledged) > 0
@@ -273,56 +251,9 @@ class Reception:
         told = self._announcements.to(record)
         return Attach(True, name, peer.note, session, ledger, told, KINDS)
 
-    async def _load(
-        self, peer: Peer, event: PeerAuthenticated | None = None
-    ) -> tuple[ContactRecord, SessionState | None, LedgerSummary]:
-        """Read the contact and its session; note what the handshake has told of the peer.
-
-        Through the writing thread, behind whatever the previous connection has queued there.
-        """
-        now_ms = self._env.clock.wall_ms()
-        rotated = event is not None and peer.records_rotation(event.certificate.static)
-
-        def work(tx: Transaction) -> tuple[ContactRecord, SessionRecord | None, LedgerSummary]:
-            record = tx.contact(peer.contact_id)
-            if record is None:
-                raise UnknownContactError("that contact was removed")
-            if event is not None:
-                seen = _shown_by(record, event)
-                if seen != record:
-                    if rotated:
-                        tx.audit(key_event(AuditKind.KEY_ROTATED, event.certificate, now_ms))
-                    record = tx.put_contact(seen)
-            return record, tx.session(peer.contact_id), tx.ledger(peer.contact_id)
-
-        record, stored, ledger = await self._env.store.write(work)
-        if stored is None:
-            return record, None, ledger
-        try:
-            envelopes = [
-                Envelope(item.index, item.envelope, item.digest, item.message_id)
-                for item in stored.envelopes
-            ]
-            return record, decode_session(stored.state, envelopes), ledger
-        except DamagedStateError as error:
-            _log.error("a stored session is damaged: %s", error)
-            peer.session_lost = DAMAGED
-            await self._env.store.write(lambda tx: tx.break_session(peer.contact_id))
-            return record, None, ledger
-
-    async def forget_sessions(self, cause: str) -> None:
-        """The store was older than it should be and has dropped all sessions."""
-        event = AuditEvent(
-            AuditKind.SESSION_HEALED, self._env.clock.wall_ms(), context={"reason": cause}
-        )
-        await self._env.store.write(lambda tx: tx.audit(event))
-        for peer in self._book:
-            if peer.record.static is not None:  # there was a handshake, and so a session
-                peer.session_lost = cause
-
     async def accept_waiting(self, link: Link) -> Accept:
         """Return the command for a peer that the person has accepted meanwhile."""
-        record, session, ledger = await self._load(link.require_peer())
+        record, session, ledger = await self.sessions.load(link.require_peer())
         told = self._announcements.to(record)
         return Accept(self._env.credentials.name, session, ledger, told, KINDS)
 
@@ -331,86 +262,40 @@ class Reception:
     async def greeted(self, link: Link, event: PeerGreeted) -> None:
         """The peer's HELLO arrived: a stranger's is a request."""
         peer = link.peer
-        if peer is not None:
-            if event.accepted:  # of a request too: accepted, it does not greet us again
-                await self.changes.greeted(peer, event.kinds)
-            if not may_converse(peer.record.pin) or self._env.revocations.own is not None:
-                return
-            if not event.accepted:
-                peer.away(Reason(Absence.WAITING))
-                return
-            if peer.note:
-                await self._book.set_note(peer, "")
-            if event.ledger is not None:
-                await self.ledgers.compare(peer, event.ledger)
-            await self._announcements.heard(peer, event.announcement)
+        if peer is None:
+            asking = await self.strangers.greeted(link, event)
+            if asking is not None:
+                await self.changes.greeted(asking, event.kinds)
             return
-        identity = link.peer_identity
-        if identity is None or self._strangers.get(identity) is not link or not event.accepted:
+        if event.accepted:  # of a request too: accepted, it does not greet us again
+            await self.changes.greeted(peer, event.kinds)
+        if not may_converse(peer.record.pin) or self._env.revocations.own is not None:
             return
-        if self._env.revocations.own is not None:
+        if not event.accepted:
+            peer.away(Reason(Absence.WAITING))
             return
-        succession = event.announcement.succession
-        if succession is not None and await self._announcements.takes_over(succession):
-            return
-        if self.requests.is_declined(identity):
-            return  # it waits, like one about whom nobody has decided yet
-        if not self.requests.take(link.address):
-            link.close(ErrorCode.LIMIT_EXCEEDED, "too many requests came from there")
-            return
-        record = ContactRecord(
-            contact_id=0,
-            name=name_of_stranger(event.name, identity),
-            pin=Pin(identity, Trust.REQUEST),
-            note=event.note or "",
-            added_at_ms=self._env.clock.wall_ms(),
-        )
-        if link.proof is not None:
-            record = _shown_by(record, link.proof)
-        async with self._book.adding:
-            if self._book.by_identity(identity) is not None:
-                # The person has added them this very moment: they come back as a contact.
-                link.close(ErrorCode.NORMAL, "the contact was changed meanwhile")
-                return
-            peer = await self._book.add(record, unique=True)
-        self._strangers.pop(identity, None)
-        peer.link, link.peer = link, peer
-        if self._env.hub.is_heard:
-            self._env.hub.publish(ContactRequested(peer.view()))
-        await self.changes.greeted(peer, event.kinds)
+        if peer.note:
+            await self._book.set_note(peer, "")
+        if event.ledger is not None:
+            await self.ledgers.compare(peer, event.ledger)
+        await self._announcements.heard(peer, event.announcement)
 
     async def noticed(self, link: Link, notice: Notice) -> None:
         """The peer told something outside the ratchet (§7.8)."""
         await self._notices.noticed(link, notice)
 
     def may_restart(self, link: Link, event: SessionStarted) -> bool:
-        """Decide whether a new session may take the place of the stored one.
-
-        One in which the peer has neither sent nor acknowledged anything is replaced without ado:
-        only this side ever knew it. Connections that break in their first moments leave such
-        ones, and would otherwise use up the hour's share.
-        """
-        peer = link.require_peer()
-        if event.replaced and link.session_used and not peer.session_lost:
-            peer.session_lost = MISMATCH
-        return not peer.session_lost or peer.resets.take(self._env.clock.monotonic())
+        """Decide whether a new session may take the place of the stored one."""
+        return self.sessions.may_restart(link, event)
 
     def audited(self, link: Link, batch: Batch) -> Sequence[AuditEvent]:
         """Return what the audit log is told in the batch's transaction."""
-        peer = link.require_peer()
-        if batch.started is None or not peer.session_lost:
-            return ()
-        at_ms, context = self._env.clock.wall_ms(), {"reason": peer.session_lost}
-        return (AuditEvent(AuditKind.SESSION_HEALED, at_ms, peer.identity, context=context),)
+        return self.sessions.audited(link.require_peer(), batch)
 
     def committed(self, link: Link, batch: Batch, outcome: Outcome) -> None:
         """A batch is on the disk and its bytes are handed to the transport."""
         peer = link.require_peer()
-        if batch.started is not None and peer.session_lost:
-            cause, peer.session_lost = peer.session_lost, ""
-            self._env.hub.publish(SessionRestarted(peer.record.name, cause))
-        if batch.broke:
-            peer.session_lost = UNREADABLE
+        self.sessions.committed(peer, batch)
         if outcome.on_record is not None:
             peer.on_record = outcome.on_record
         if outcome.vanishing is not None:
@@ -428,11 +313,9 @@ class Reception:
         """The link will write nothing more to the store."""
         self._leave(link)
         self.comparisons.detached(link)
-        identity = link.peer_identity
         if not (link.admitted.done() and link.admitted.result()):
             self._refused(link, closed)
-        if identity is not None and self._strangers.get(identity) is link:
-            del self._strangers[identity]
+        self.strangers.detached(link)
         peer = link.peer
         if peer is None or peer.link is not link:
             return
@@ -448,19 +331,6 @@ class Reception:
         peer.away(reason_of(link, closed, self._env.clock.wall_ms()))
         peer.dial.notify()
 
-    def let_wait(self, peer: Peer) -> None:
-        """The person has declined this request: its connection goes on as if nothing had been."""
-        link, peer.link = peer.link, None
-        if isinstance(link, Link):
-            link.peer = None
-            self._strangers[peer.identity] = link
-
-    def turn_away_stranger(self, identity: bytes) -> None:
-        """The person has just added this identity: let it connect anew, as a contact."""
-        link = self._strangers.pop(identity, None)
-        if link is not None:
-            link.close(ErrorCode.NORMAL, "the contact was changed meanwhile")
-
     def _refused(self, link: Link, closed: ConnectionClosed) -> None:
         """The handshake came to nothing."""
         expected = link.peer.identity if link.peer is not None else link.peer_identity
@@ -473,29 +343,7 @@ class Reception:
             source=source_of(link.address),
         )
 
-    def _turned_away(self, address: str) -> None:
-        """There were too many: not even a handshake was begun with this one."""
-        self._journal.refused(
-            ErrorCode.LIMIT_EXCEEDED,
-            outbound=False,
-            by_peer=False,
-            principal=None,
-            source=source_of(address),
-        )
-
     def _leave(self, link: Link) -> None:
         ticket = self._tickets.pop(link, None)
         if ticket is not None:
             self._gate.leave(ticket)
-
-
-def _shown_by(record: ContactRecord, event: PeerAuthenticated) -> ContactRecord:
-    """Return the contact with what its handshake has told of it."""
-    shown = replace(record, post_quantum=event.post_quantum)
-    if event.certificate.generation < record.certificate_generation:
-        return shown  # another connection has told of a later key this very moment
-    return replace(
-        shown,
-        certificate_generation=event.certificate.generation,
-        static=event.certificate.static,
-    )

@@ -22,8 +22,9 @@ from p2pchat.rpc import params as p
 from p2pchat.rpc.connection import FINISH_S
 from p2pchat.rpc.failures import to_rpc_error
 from p2pchat.rpc.idle import IdleWatch
+from p2pchat.rpc.notifications import Notifications
 from p2pchat.rpc.protocol import RpcCode, RpcError
-from p2pchat.rpc.service import Notifications, Service
+from p2pchat.rpc.service import Service
 from p2pchat.store.unlocking import Unlock
 
 if TYPE_CHECKING:

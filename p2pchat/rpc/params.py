@@ -6,6 +6,7 @@ sees it. Meaning (does the contact exist, does the link parse) is the node's to 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -24,9 +25,9 @@ from p2pchat.constants import (
 )
 from p2pchat.crypto.secret import Secret
 from p2pchat.node.audit_desk import RECORDS_MAX as AUDIT_MAX
+from p2pchat.node.conversations import MESSAGES_MAX
 from p2pchat.node.export import ExportFormat
 from p2pchat.node.history import FOUND_MAX
-from p2pchat.node.node import MESSAGES_MAX
 from p2pchat.node.retention import DAYS_MAX
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.store.unlocking import (
@@ -62,6 +63,10 @@ class Params(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __repr__(self) -> str:
         """Name the kind alone: parameters hold messages and passphrases."""
         return f"<{type(self).__name__}>"
+
+
+Methods = dict[str, tuple[type[Params], Callable[[Any], Awaitable[object]]]]
+"""By name: what a method's parameters are, and what is done with them."""
 
 
 class ContactParams(Params, frozen=True):

@@ -16,8 +16,9 @@ from p2pchat.identity.keys import key_id, parse_peer_id
 from p2pchat.identity.safety_number import safety_number
 from p2pchat.identity.trust import Trust
 from p2pchat.node.views import AuditWarned
+from p2pchat.rpc.notifications import to_notification
 from p2pchat.rpc.protocol import RpcCode, RpcError
-from p2pchat.rpc.service import Service, to_notification
+from p2pchat.rpc.service import Service
 from p2pchat.store.audit_file import parse_export
 from p2pchat.store.audit_types import AuditKind, AuditRecord
 from p2pchat.store.audit_verify import verify

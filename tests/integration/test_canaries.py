@@ -192,7 +192,7 @@ def leaky_log(monkeypatch: pytest.MonkeyPatch) -> None:
         logging.getLogger("p2pchat.node").debug("sending %s", arguments[1].text)
         return message_view(*arguments)
 
-    monkeypatch.setattr("p2pchat.node.node.message_view", leak)
+    monkeypatch.setattr("p2pchat.node.message_calls.message_view", leak)
 
 
 def leaky_repr(monkeypatch: pytest.MonkeyPatch) -> None:

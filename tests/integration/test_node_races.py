@@ -199,7 +199,7 @@ async def test_a_stranger_holds_one_connection(world: World) -> None:
     first_stream, first = mallory.stream, mallory.connection
     await mallory.dial(bob, accepted=False)
     await mallory.read_until(PeerGreeted)
-    assert len(bob.node._reception._strangers) == 1
+    assert len(bob.node._reception.strangers) == 1
     while data := await first_stream.read():
         first.receive_data(data, now=world.clock.monotonic())
     event = first.next_event()
@@ -209,7 +209,7 @@ async def test_a_stranger_holds_one_connection(world: World) -> None:
     mallory.stream.abort()
     first_stream.abort()
     await until(lambda: not bob.node._reception._links)
-    assert not bob.node._reception._strangers
+    assert not bob.node._reception.strangers
 
 
 async def test_a_strangers_name_is_made_harmless_and_unique(world: World) -> None:

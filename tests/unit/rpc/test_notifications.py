@@ -21,7 +21,7 @@ from p2pchat.node.views import (
     MessageView,
     SessionRestarted,
 )
-from p2pchat.rpc.service import Notifications, to_notification
+from p2pchat.rpc.notifications import Notifications, to_notification
 from p2pchat.session.comparison import Outcome
 from p2pchat.store.records import DeliveryState, Direction
 
