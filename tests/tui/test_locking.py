@@ -9,6 +9,7 @@ import pytest
 from p2pchat.crypto.pwhash import MIN_MEMORY_KIB
 from p2pchat.crypto.secret import Secret, system_rng
 from p2pchat.errors import LockedError
+from p2pchat.rpc import idle
 from p2pchat.store.open import PassphraseUnlock, create_profile, open_profile
 from p2pchat.tui.host import Needed, ProfileHost
 from tests.tui.dataset import NOON, DataSet, ScriptedHost, contact, message
@@ -98,7 +99,8 @@ async def test_wrong_passphrases_are_told_until_esc() -> None:
         await app.lacks("wrong passphrases")
 
 
-async def test_without_a_key_press_it_locks_itself() -> None:
+async def test_without_a_key_press_it_locks_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idle, "LOOK_S", 0.05)
     moment = NOON
     async with terminal(chatting(), lock_after_s=60, now_ms=lambda: moment) as app:
         await app.shows(WORDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import json
@@ -13,6 +14,12 @@ import pytest
 from tests.bench import __main__ as command
 from tests.bench import runner
 from tests.bench.runner import Result
+
+
+@pytest.fixture(autouse=True)
+def _no_real_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A collection before each run takes seconds in a process that has run a whole suite."""
+    monkeypatch.setattr(gc, "collect", lambda: 0)
 
 
 class Scene:

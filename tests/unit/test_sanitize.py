@@ -56,9 +56,17 @@ def test_nothing_piles_up_without_width(text: str) -> None:
         assert all(len(marks) <= MARKS_MAX for marks in zero_width)
 
 
-def test_no_character_alone_is_invisible() -> None:
+@pytest.mark.parametrize(
+    "codes",
+    [
+        pytest.param(range(0x3000), id="the first scripts"),
+        pytest.param(range(0xD700, 0x10000, 3), id="surrogates, private use, forms"),
+        pytest.param(range(0x110000), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_no_character_alone_is_invisible(codes: range) -> None:
     """Each single code point yields nothing, or something that occupies a cell."""
-    for code in range(0x110000):
+    for code in codes:
         clean = clean_text(chr(code))
         assert clean in ("", "\n") or any(wcwidth(char) > 0 for char in clean), hex(code)
         assert clean_text(clean) == clean, hex(code)
@@ -125,8 +133,15 @@ def test_a_cut_line_says_so() -> None:
     assert clean_line("\U0001f469\u200d\U0001f469 and", 3) == "\U0001f469…"
 
 
-def test_categories_that_remain() -> None:
-    every = clean_text("".join(chr(code) + "x" for code in range(0x110000)))
+@pytest.mark.parametrize(
+    "codes",
+    [
+        pytest.param(range(0x20000), id="two planes"),
+        pytest.param(range(0x110000), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_categories_that_remain(codes: range) -> None:
+    every = clean_text("".join(chr(code) + "x" for code in codes))
     left = {unicodedata.category(char) for char in every}
     assert left & {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} <= {"Cc"}
     assert {char for char in every if unicodedata.category(char) == "Cc"} == {"\n"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prompt_toolkit.buffer import Buffer
@@ -56,8 +57,15 @@ def test_signs_are_drawn_one_by_one() -> None:
     assert drawn("日本") == "日本"
 
 
-def test_every_character_has_the_width_that_the_window_counts() -> None:
-    for code in range(0x110000):
+@pytest.mark.parametrize(
+    "codes",
+    [
+        pytest.param(range(0, 0x20000, 3), id="a third of two planes"),
+        pytest.param(range(0x110000), id="all", marks=pytest.mark.slow),
+    ],
+)
+def test_every_character_has_the_width_that_the_window_counts(codes: range) -> None:
+    for code in codes:
         sign = shown(chr(code))
         assert len(sign) <= 1
         assert get_cwidth(sign) <= 2
