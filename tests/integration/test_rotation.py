@@ -21,7 +21,7 @@ from p2pchat.identity.keys import key_id, peer_id
 from p2pchat.node.keys import CHECK_S, DAY_MS
 from p2pchat.node.link import Link
 from p2pchat.node.peer import ROTATIONS_RECORDED_PER_HOUR
-from p2pchat.node.views import SessionRestarted
+from p2pchat.node.views import ContactChanged, SessionRestarted
 from p2pchat.session.events import (
     ConnectionClosed,
     NoticeReceived,
@@ -311,7 +311,7 @@ async def test_both_sides_record_a_rotation_and_the_chat_says_nothing(world: Wor
         ("key_rotated", principal, ids[1], 1),
         ("key_rotated", principal, ids[2], 2),
     ]
-    assert len(bob.events) == events
+    assert [e for e in bob.events[events:] if not isinstance(e, ContactChanged)] == []
     for _ in range(2 * ROTATIONS_RECORDED_PER_HOUR):
         await alice.node.rotate_key()
     await until_knows(bob, alice)
