@@ -141,6 +141,7 @@ def all_judged(role: Role) -> set[str]:
     return set(command.judged(role))
 
 
+@pytest.mark.slow
 async def test_our_scripted_peer_as_the_responder() -> None:
     outcome = await check_listening(scripted())
     assert outcome.of("failed") == set(), outcome.why()
@@ -148,6 +149,7 @@ async def test_our_scripted_peer_as_the_responder() -> None:
     assert all_judged(Role.INITIATOR) - outcome.of("passed") == UNSEEN_OF_SCRIPTED
 
 
+@pytest.mark.slow
 async def test_our_scripted_peer_as_the_initiator() -> None:
     outcome = await check_dialling(scripted())
     assert outcome.of("failed") == set(), outcome.why()
@@ -407,7 +409,13 @@ CONTROL = {"R-4.2.4", "R-13.1.1", "R-7.4.2"}
 BLINDING = {"pads with ones", "does not pad"}
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if number % 5 == 0 else pytest.param(name, marks=pytest.mark.slow)
+        for number, name in enumerate(BROKEN)
+    ],
+)
 async def test_a_broken_rule_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     breaks, ids = BROKEN[name]
     peer = scripted(breaks(monkeypatch))
