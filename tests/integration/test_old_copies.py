@@ -36,6 +36,24 @@ async def talk(alice: Person, bob: Person, label: str) -> None:
     await delivered(bob, "alice")
 
 
+async def with_copies(world: World) -> tuple[Person, Person]:
+    """Two people who have talked once, stopped, each with a copy called ``old``."""
+    alice, bob = await world.two()
+    await talk(alice, bob, "1")
+    for person in (alice, bob):
+        await person.stop()
+        person.save("old")
+    return alice, bob
+
+
+async def again(alice: Person, bob: Person, label: str) -> None:
+    """Start both, and let them talk."""
+    await alice.start()
+    await bob.start()
+    await online(alice, "bob")
+    await talk(alice, bob, label)
+
+
 def database_back(person: Person, label: str) -> None:
     """Put back the database alone: the count beside it stays."""
     shutil.copy(person.world.folder / f"{person.name}.{label}/chat.db", person.path / "chat.db")
@@ -64,22 +82,12 @@ async def test_an_old_database_on_one_side(world: World) -> None:
 
 async def test_an_old_database_on_both_sides(world: World) -> None:
     """Both at one moment: the peers could not notice it, the counts do; no key is used twice."""
-    alice, bob = await world.two()
-    await talk(alice, bob, "1")
-    for person in (alice, bob):
-        await person.stop()
-        person.save("old")
-    await alice.start()
-    await bob.start()
-    await online(alice, "bob")
-    await talk(alice, bob, "2")
+    alice, bob = await with_copies(world)
+    await again(alice, bob, "2")
     for person in (alice, bob):
         await person.stop()
         database_back(person, "old")
-    await alice.start()
-    await bob.start()
-    await online(alice, "bob")
-    await talk(alice, bob, "3")
+    await again(alice, bob, "3")
     assert restarts(alice) == restarts(bob) == [OLDER_DATABASE]
     assert await bob.texts("alice") == ["a 1", "a 3"]
     assert await alice.texts("bob") == ["b 1", "b 3"]
@@ -128,24 +136,14 @@ def page_back(person: Person, label: str) -> None:
 
 @pytest.mark.parametrize("both", [False, True])
 async def test_one_old_page(world: World, both: bool) -> None:
-    alice, bob = await world.two()
-    await talk(alice, bob, "1")
-    for person in (alice, bob):
-        await person.stop()
-        person.save("old")
-    await alice.start()
-    await bob.start()
-    await online(alice, "bob")
-    await talk(alice, bob, "2")
+    alice, bob = await with_copies(world)
+    await again(alice, bob, "2")
     await alice.stop()
     await bob.stop()
     page_back(alice, "old")
     if both:
         page_back(bob, "old")
-    await alice.start()
-    await bob.start()
-    await online(alice, "bob")
-    await talk(alice, bob, "3")
+    await again(alice, bob, "3")
     assert restarts(alice) == [OLDER_PAGE]
     assert len(restarts(bob)) == 1
     assert await bob.texts("alice") == ["a 1", "a 2", "a 3"]
@@ -156,22 +154,12 @@ async def test_one_old_page(world: World, both: bool) -> None:
 
 async def test_a_whole_copy_on_both_sides(world: World) -> None:
     """Both folders whole, of one moment: nobody can notice, and the chat goes on all the same."""
-    alice, bob = await world.two()
-    await talk(alice, bob, "1")
-    for person in (alice, bob):
-        await person.stop()
-        person.save("old")
-    await alice.start()
-    await bob.start()
-    await online(alice, "bob")
-    await talk(alice, bob, "2")
+    alice, bob = await with_copies(world)
+    await again(alice, bob, "2")
     for person in (alice, bob):
         await person.stop()
         person.restore("old")
-    await alice.start()
-    await bob.start()
-    await online(alice, "bob")
-    await talk(alice, bob, "3")
+    await again(alice, bob, "3")
     assert await bob.texts("alice") == ["a 1", "a 3"]
     assert await alice.texts("bob") == ["b 1", "b 3"]
     for person in (alice, bob):
