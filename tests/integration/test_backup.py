@@ -78,6 +78,16 @@ async def test_a_running_node_refuses_what_cannot_be(world: World, tmp_path: Pat
         await alice.node.back_up("/proc/nowhere/file", PASSPHRASE)
 
 
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process make backups and profiles whose passphrase costs nothing."""
+    for make in (archive.create, archive.restore):
+        defaults = make.__kwdefaults__
+        assert defaults is not None
+        monkeypatch.setitem(defaults, "memory_kib", 8)
+
+
+@pytest.mark.usefixtures("cheap")
 def test_by_commands(tmp_path: Path) -> None:
     alice, bob = Profile.quick(tmp_path, "Alice"), Profile.quick(tmp_path, "Bob")
     alice.run("add", bob.link(), "--name", "Bob")
@@ -87,8 +97,9 @@ def test_by_commands(tmp_path: Path) -> None:
     own = ("--backup-passphrase-file", str(other))
     file = str(tmp_path / "backup")
     with plain_node(alice, "--listen", "none"):
-        assert "1 contact, 1 message" in alice.run("backup", "create", file, *own)
-    alice.run("backup", "create", f"{file}.2")  # no node runs; the profile's passphrase serves
+        assert "1 contact, 1 message" in alice.run("backup", "create", f"{file}.2", *own)
+    alice.run("backup", "create", f"{file}.3")  # no node runs; the profile's passphrase serves
+    alice.run("backup", "create", file, *own)
     assert "choose another name" in alice.run("backup", "create", file, *own, code=2)
     assert "passphrase is wrong" in alice.run("backup", "verify", file, code=3)
     verified = alice.run("backup", "verify", file, *own)
@@ -104,6 +115,7 @@ def test_by_commands(tmp_path: Path) -> None:
     assert (message["text"], message["state"]) == ("a \x1b[31mletter", "queued")
 
 
+@pytest.mark.usefixtures("cheap")
 def test_mistakes_are_one_line(tmp_path: Path) -> None:
     alice = Profile.quick(tmp_path, "Alice")
     (tmp_path / "no backup").write_text("something else")

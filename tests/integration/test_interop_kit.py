@@ -412,7 +412,7 @@ BLINDING = {"pads with ones", "does not pad"}
 @pytest.mark.parametrize(
     "name",
     [
-        name if number % 5 == 0 else pytest.param(name, marks=pytest.mark.slow)
+        name if number % 15 == 0 else pytest.param(name, marks=pytest.mark.slow)
         for number, name in enumerate(BROKEN)
     ],
 )

@@ -357,6 +357,7 @@ os._exit(0)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_file_operation_leaves_all_or_nothing(tmp_path: Path) -> None:
     """Whatever is there afterwards either opens, or is recognised as unfinished and made anew."""
     outcomes = set()
