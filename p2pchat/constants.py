@@ -161,7 +161,7 @@ HALF_OPEN_MAX_PER_ADDRESS: Final = 32
 PENDING_REQUESTS_MAX: Final = 64
 """Authenticated strangers held at once; more are turned away."""
 REQUESTS_PER_HOUR_PER_ADDRESS: Final = 6
-"""New contact requests shown from one address, on average: a household is served, a flood not."""
+"""New contact requests shown from one address but loopback, on average: a household is served."""
 REQUESTS_BURST_PER_ADDRESS: Final = 8
 """Above the rate, per address."""
 REQUEST_QUIET_MS: Final = 24 * 3600 * 1000

@@ -128,3 +128,12 @@ def source_of(peer_address: str) -> str:
             return str(address.ipv4_mapped)
         return str(ipaddress.IPv6Network((address, IPV6_PREFIX_BITS), strict=False))
     return host
+
+
+def is_loopback(peer_address: str) -> bool:
+    """Tell whether a peer comes from this computer itself, as through a proxy of its own."""
+    source = source_of(peer_address)
+    try:
+        return ipaddress.ip_network(source, strict=False).is_loopback or source == "::/64"
+    except ValueError:
+        return False

@@ -17,7 +17,7 @@ from p2pchat.constants import (
     REQUESTS_PER_HOUR_PER_ADDRESS,
 )
 from p2pchat.node.environment import Environment
-from p2pchat.node.limits import BUCKETS_MAX, HOUR_S, TokenBucket, source_of
+from p2pchat.node.limits import BUCKETS_MAX, HOUR_S, TokenBucket, is_loopback, source_of
 from p2pchat.store.ports import Transaction
 
 _DECLINED_KEY: Final = "requests.declined"
@@ -40,7 +40,13 @@ class RequestDesk:
         }
 
     def take(self, address: str) -> bool:
-        """Count one more new request from an address, unless there were too many."""
+        """Count one more new request from an address, unless there were too many.
+
+        This computer's own address says nothing of who asks: a proxy brings everybody from it. So
+        it is not limited by itself; ``PENDING_REQUESTS_MAX`` bounds all of them together.
+        """
+        if is_loopback(address):
+            return True
         source, now = source_of(address), self._env.clock.monotonic()
         bucket = self._buckets.pop(source, None)
         if bucket is None:

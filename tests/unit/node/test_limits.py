@@ -11,7 +11,14 @@ from p2pchat.constants import (
     HANDSHAKES_PER_SECOND,
     SESSION_RESETS_PER_HOUR,
 )
-from p2pchat.node.limits import BUCKETS_MAX, AcceptGate, HourlyBudget, TokenBucket, source_of
+from p2pchat.node.limits import (
+    BUCKETS_MAX,
+    AcceptGate,
+    HourlyBudget,
+    TokenBucket,
+    is_loopback,
+    source_of,
+)
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate() -> None:
@@ -104,3 +111,15 @@ def test_sessions_made_anew_are_counted_within_the_last_hour() -> None:
     assert not budget.take(3599.0)
     assert budget.take(3600.5)
     assert not budget.take(3600.9)
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:5", "127.8.0.1:5", "[::1]:5", "[::ffff:127.0.0.1]:5"]
+)
+def test_this_computer_itself(address: str) -> None:
+    assert is_loopback(address)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1:5", "[2001:db8::1]:5", "alice:1", "128.0.0.1:5"])
+def test_other_computers(address: str) -> None:
+    assert not is_loopback(address)
