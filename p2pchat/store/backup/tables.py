@@ -157,7 +157,7 @@ def dump(connection: apsw.Connection) -> Iterator[Rows]:
         size = 0
         # The names are our own schema's.
         omitted = OMITTED_ROWS.get(table, "FALSE")
-        statement = f"SELECT {', '.join(columns)} FROM {table} WHERE NOT ({omitted})"  # noqa: S608
+        statement = f"SELECT {', '.join(columns)} FROM {table} WHERE NOT ({omitted})"  # noqa: S608  # our schema's names
         for row in connection.execute(statement):
             batch.append(list(row))
             size += sum(len(value) if isinstance(value, str | bytes) else 9 for value in row)
@@ -188,7 +188,7 @@ def load(
     if len(set(names)) != len(names) or not set(names) <= set(known):
         raise DamagedStoreError("the backup names a table or column that its version has not")
     marks = ", ".join("?" * len(names))
-    statement = f"INSERT INTO {part.table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608
+    statement = f"INSERT INTO {part.table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608  # names checked above
     try:
         connection.executemany(statement, ([*row, *added.values()] for row in part.rows))
     except (apsw.ConstraintError, apsw.BindingsError, TypeError) as error:
