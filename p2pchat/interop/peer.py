@@ -22,8 +22,8 @@ from p2pchat.errors import ErrorCode, UnreachableError
 from p2pchat.identity.keys import peer_id
 from p2pchat.interop.personas import Persona
 from p2pchat.node.clock import Clock
-from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.connection import Connection
+from p2pchat.session.credentials import ConnectionConfig
 from p2pchat.session.delivery import SessionState
 from p2pchat.session.events import (
     Answer,

@@ -23,7 +23,7 @@ from p2pchat.identity.certificate import (
     parse_and_verify,
 )
 from p2pchat.identity.keys import key_id
-from p2pchat.session.authentication import CertifiedKey, ConnectionConfig
+from p2pchat.session.credentials import CertifiedKey, ConnectionConfig
 from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.records import ContactRecord, IdentityRecord, PreviousStaticKey

@@ -18,23 +18,16 @@ from p2pchat.crypto import x25519
 from p2pchat.crypto.kdf import hkdf_sha256
 from p2pchat.crypto.secret import Rng
 from p2pchat.crypto.x25519 import KeyPair
-from p2pchat.errors import (
-    CertificateError,
-    CryptoError,
-    ErrorCode,
-    LocalProtocolError,
-    ProtocolError,
-)
-from p2pchat.identity.certificate import Certificate, parse_and_verify
+from p2pchat.errors import CryptoError, ErrorCode, LocalProtocolError, ProtocolError
+from p2pchat.identity.certificate import Certificate
 from p2pchat.noise.handshake import HandshakeState
 from p2pchat.noise.symmetric import CipherState
+from p2pchat.session.credentials import CertifiedKey, ConnectionConfig, require_fit
 from p2pchat.session.delivery import SessionSeed, ratchet_seed
 from p2pchat.session.frames import ClearKind
 from p2pchat.session.negotiation import (
-    OUR_OFFER,
     SUITES,
     Choice,
-    Offer,
     Preamble,
     Suite,
     choose,
@@ -54,41 +47,6 @@ from p2pchat.session.payloads import (
 SEED_LABEL: Final = b"p2pchat/1 ratchet seed"
 _SEED_LEN: Final = 3 * KEY_LEN + 16
 SUITE_LEN: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class CertifiedKey:
-    """A static key pair of ours with its certificate."""
-
-    certificate: Certificate
-    pair: KeyPair
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionConfig:
-    """Who we are on this connection.
-
-    Attributes:
-        certificate: Ours, for ``static``.
-        static: Our Noise static key pair.
-        expected_identity: Whom the initiator dials; None on the listening side.
-        offer: What we can do.
-        peer_static: The static key that the dialled contact had last time, if known; 32 bytes.
-        stealth: Listening: answer nobody who does not know our static key, whatever the offer
-            says of first contacts (§5.7).
-        cover_interval_s: Once messages flow, send one frame of one size each time this many
-            seconds have passed (§7.7); None sends when there is something to say.
-        previous: Listening: the key before ``static``, for who knows no newer one (R-3.3.8).
-    """
-
-    certificate: Certificate
-    static: KeyPair
-    expected_identity: bytes | None = None
-    offer: Offer = OUR_OFFER
-    peer_static: bytes | None = None
-    stealth: bool = False
-    cover_interval_s: float | None = None
-    previous: CertifiedKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,25 +306,12 @@ class Authentication:
         self._start_noise(self._preamble + failed + retry)
 
     def _check_peer(self, encoded: bytes) -> Certificate:
-        """Check the peer's certificate against everything that we know (R-5.4.1 to R-5.4.5)."""
-        try:
-            certificate = parse_and_verify(encoded, now_ms=self._now_ms)
-        except (CertificateError, CryptoError) as error:
-            raise ProtocolError(str(error), ErrorCode.CERTIFICATE_INVALID) from error
-        own = self._config
-        if certificate.static != self._engine.remote_static:
-            raise ProtocolError(
-                "the certificate is for another static key", ErrorCode.CERTIFICATE_INVALID
-            )
-        if certificate.identity == own.certificate.identity:
-            raise ProtocolError("the peer has our own identity", ErrorCode.WRONG_IDENTITY)
-        previous = own.previous
-        if certificate.static == own.static.public or (
-            previous is not None and certificate.static == previous.pair.public
-        ):
-            raise ProtocolError("the peer has our own static key", ErrorCode.CERTIFICATE_INVALID)
+        """Check the peer's certificate, and that it is whom we dialled (R-5.4.1 to R-5.4.5)."""
+        certificate = require_fit(
+            encoded, self._config, static=self._engine.remote_static, now_ms=self._now_ms
+        )
         self._certificate = certificate
-        if own.expected_identity not in (None, certificate.identity):
+        if self._config.expected_identity not in (None, certificate.identity):
             raise ProtocolError("another identity answered", ErrorCode.WRONG_IDENTITY)
         return certificate
 

@@ -13,48 +13,28 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum, IntEnum, StrEnum
+from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from p2pchat.constants import KEY_LEN
 from p2pchat.crypto import pake
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.crypto.x25519 import KeyPair
-from p2pchat.errors import DecryptionError, InvalidKeyError, LocalProtocolError, ProtocolError
+from p2pchat.errors import DecryptionError, InvalidKeyError, LocalProtocolError
+from p2pchat.session.comparison_steps import (
+    BINDING_LEN,
+    RUN_LEN,
+    Step,
+    decode_step,
+    encode_step,
+)
 
 CHANNEL_LABEL: Final = b"p2pchat/1 comparison\x00"
 BINDING_LABEL: Final = b"p2pchat/1 comparison binding\x00"
-RUN_LEN: Final = 8
-BINDING_LEN: Final = 16
-_HEAD: Final = struct.Struct(f">B{RUN_LEN}s{BINDING_LEN}s")
-HEAD_LEN: Final = _HEAD.size
 RUNS_MAX: Final = 64
 """Runs of one connection; people need a few, and each is remembered so that none comes again."""
-
-
-class Step(IntEnum):
-    """First byte of a COMPARE notice."""
-
-    ASK = 0x01
-    SHARE = 0x02
-    CONFIRM = 0x03
-    DIFFER = 0x04
-    CANCEL = 0x05
-
-
-PAYLOAD_LEN: Final[Mapping[Step, int]] = MappingProxyType(
-    {
-        Step.ASK: KEY_LEN,
-        Step.SHARE: KEY_LEN,
-        Step.CONFIRM: pake.TAG_LEN,
-        Step.DIFFER: 0,
-        Step.CANCEL: 0,
-    }
-)
 
 
 class State(Enum):
@@ -348,7 +328,7 @@ class Comparison:
         return hashlib.sha256(data).digest()[:BINDING_LEN]
 
     def _say(self, step: Step, payload: bytes = b"") -> Send:
-        return Send(_HEAD.pack(step, self._run, self._binding(self._run, self._ours)) + payload)
+        return Send(encode_step(step, self._run, self._binding(self._run, self._ours), payload))
 
     def _begin(self, run: bytes) -> None:
         self._run = run
@@ -364,24 +344,3 @@ class Comparison:
         self._phrase = self._pair = self._expected = None
         self._asker_share = b""
         return list(actions)
-
-
-def decode_step(body: bytes) -> tuple[Step, bytes, bytes, bytes]:
-    """Cut a COMPARE notice's body (R-7.8.6).
-
-    Raises:
-        ProtocolError: No step, or the wrong length for it.
-    """
-    if len(body) < HEAD_LEN:
-        raise ProtocolError("a message of a comparison is cut short")
-    number, run, binding = _HEAD.unpack_from(body)
-    payload = body[HEAD_LEN:]
-    if number not in _STEPS:
-        raise ProtocolError("a comparison has no such step")
-    step = Step(number)
-    if len(payload) != PAYLOAD_LEN[step]:
-        raise ProtocolError("a message of a comparison has the wrong length")
-    return step, run, binding, payload
-
-
-_STEPS: Final = frozenset(Step)

@@ -16,15 +16,9 @@ from collections.abc import Callable
 
 from p2pchat.constants import FRAME_PREFIX_LEN, NOISE_MESSAGE_MAX_BYTES
 from p2pchat.crypto.secret import Rng
-from p2pchat.errors import (
-    CryptoError,
-    DecryptionError,
-    ErrorCode,
-    LocalProtocolError,
-    ProtocolError,
-)
-from p2pchat.session.authentication import Authenticated, ConnectionConfig
-from p2pchat.session.conversation import Conversation
+from p2pchat.errors import CryptoError, ErrorCode, LocalProtocolError, ProtocolError
+from p2pchat.session.authentication import Authenticated
+from p2pchat.session.credentials import ConnectionConfig
 from p2pchat.session.events import (
     Accept,
     Answer,
@@ -35,27 +29,16 @@ from p2pchat.session.events import (
     ConnectionClosed,
     Event,
     FirstMessageRead,
-    NoticeReceived,
-    PeerAuthenticated,
     SendMessage,
     SendNotice,
-    SessionBroke,
 )
-from p2pchat.session.frames import (
-    OPTIONAL_KINDS_FROM,
-    FrameBuffer,
-    Kind,
-    known_code,
-)
-from p2pchat.session.greeting import Greeting, decode_greeting
-from p2pchat.session.notices import decode_notice, encode_notice
+from p2pchat.session.exchange import Exchange
+from p2pchat.session.frames import FrameBuffer
 from p2pchat.session.opening import Opening, Refused
-from p2pchat.session.outgoing import INDEX_LEN, Outgoing
+from p2pchat.session.outgoing import Outgoing
 from p2pchat.session.records import FrameOpener
 from p2pchat.session.states import Machine, State, Trigger
 from p2pchat.session.timers import Due, Timers
-
-PING_TOKEN_LEN = 8
 
 
 class Connection:
@@ -70,21 +53,26 @@ class Connection:
         now_ms: int,
         rng: Rng,
     ) -> None:
-        self._rng = rng
         self._timers = Timers(now)
         self._incoming = FrameBuffer()
         self._ended = False
-        self._cover_interval_s = config.cover_interval_s
         self._events: deque[Event] = deque()
         self._outgoing = Outgoing()
         self._machine = Machine(State.AWAIT_MESSAGE_2 if initiator else State.AWAIT_PREAMBLE)
         self._opening = Opening(
             config, self._machine, self._outgoing, initiator=initiator, now_ms=now_ms, rng=rng
         )
+        self._exchange = Exchange(
+            self._machine,
+            self._outgoing,
+            self._timers,
+            emit=self._events.append,
+            cover_interval_s=config.cover_interval_s,
+            rng=rng,
+        )
         self._peer: Authenticated | None = None
         self._opener: FrameOpener | None = None
         self._held: tuple[int, bytes] | None = None
-        self._conversation: Conversation | None = None
 
     # --- What the shell may ask -------------------------------------------------------------
 
@@ -106,14 +94,12 @@ class Connection:
     @property
     def peer_identity(self) -> bytes | None:
         """Who proved to be at the other end, wanted or not."""
-        if self._conversation is not None and self._peer is not None:
-            return self._peer.certificate.identity
-        return self._opening.answering_identity
+        return self._exchange.peer_identity or self._opening.answering_identity
 
     @property
     def send_window(self) -> int:
         """How many ``SendMessage`` are allowed now."""
-        return self._conversing.window if self._machine.state is State.OPEN else 0
+        return self._exchange.window
 
     # --- Bytes, events, commands, time ---------------------------------------------------------
 
@@ -152,14 +138,13 @@ class Connection:
             case AskAgain():
                 self._judged(self._opening.ask_again)
             case Attach():
-                self._attach(command)
+                self._exchange.attach(command)
             case Accept():
-                self._accept(command)
+                self._exchange.accept(command)
             case SendMessage():
-                self._send_message(command)
-            case SendNotice(notice):
-                self._machine.allowed(Trigger.NOTIFY)
-                self._outgoing.control(*encode_notice(notice))
+                self._exchange.send_message(command)
+            case SendNotice():
+                self._exchange.send_notice(command)
             case Close(code, reason):
                 self._close(code, reason)
 
@@ -190,7 +175,7 @@ class Connection:
             case Due.SILENT:
                 self._fail(ErrorCode.TIMEOUT, "the peer fell silent")
             case Due.KEEPALIVE:
-                self._outgoing.control(Kind.PING, self._rng(PING_TOKEN_LEN))
+                self._exchange.ping()
 
     # --- Parsing ----------------------------------------------------------------------------------
 
@@ -241,7 +226,7 @@ class Connection:
                 self._finish(code, by_peer=True, clean=False, reason="the peer refused us")
             case Authenticated() as peer:
                 self._start_transport(peer)
-                self._authenticated(peer)
+                self._exchange.begin(peer)
 
     def _judged(self, step: Callable[[], None]) -> None:
         """Go on as the shell has decided about a first message; it may still be no good."""
@@ -264,102 +249,15 @@ class Connection:
         if self._machine.state is State.AWAIT_CONFIRMATION and self._peer is not None:
             following = self._machine.following(Trigger.CONFIRMED)
             self._held = kind, body
-            self._authenticated(self._peer)
+            self._exchange.begin(self._peer)
             self._machine.state = following
         else:
             self._on_frame(kind, body)
 
-    def _authenticated(self, peer: Authenticated) -> None:
-        self._timers.received()
-        self._conversation = Conversation(peer, self._outgoing, rng=self._rng)
-        self._timers.grant()
-        self._events.append(
-            PeerAuthenticated(
-                identity=peer.certificate.identity,
-                certificate=peer.certificate,
-                handshake_hash=peer.handshake_hash,
-                version=peer.choice.version,
-                suite=peer.suite,
-                presented=peer.presented,
-            )
-        )
-
-    def _on_frame(self, number: int, body: bytes) -> None:
-        if number not in _KINDS:
-            if number >= OPTIONAL_KINDS_FROM:
-                return
-            raise ProtocolError("a frame of an unknown kind came")
-        kind = Kind(number)
-        following = self._machine.following(_TRIGGERS[kind])
-        match kind:
-            case Kind.PING:
-                _require_length(body, PING_TOKEN_LEN)
-                self._outgoing.pong(body)
-            case Kind.PONG:
-                _require_length(body, PING_TOKEN_LEN)
-            case Kind.REKEY:
-                raise LocalProtocolError("the record layer takes REKEY", ErrorCode.INTERNAL)
-            case Kind.CLOSE:
-                _require_length(body, 2)
-                self._finish(
-                    known_code(body), by_peer=True, clean=True, reason="the peer said goodbye"
-                )
-            case Kind.HELLO:
-                self._on_hello(decode_greeting(body), following)
-            case Kind.RESUME | Kind.RESET:
-                _require_length(body, 0)
-                self._events.append(self._conversing.on_verdict(resume=kind is Kind.RESUME))
-                self._machine.state = following
-                if self._cover_interval_s is not None:
-                    self._outgoing.pace(self._cover_interval_s, now=self._timers.now)
-            case Kind.RATCHET_PART | Kind.RATCHET:
-                self._on_ratchet(body, last=kind is Kind.RATCHET)
-            case Kind.ACK:
-                _require_length(body, INDEX_LEN)
-                delivered = self._conversing.on_ack(int.from_bytes(body, "big"))
-                if delivered is not None:
-                    self._events.append(delivered)
-            case Kind.CERTIFICATE | Kind.REVOKED | Kind.COMPARE | Kind.LEDGER | Kind.TYPING:
-                self._events.append(NoticeReceived(decode_notice(kind, body)))
-
-    # --- Greeting, agreement, messages: the conversation's business, moved by our table ----------
-
-    def _attach(self, command: Attach) -> None:
-        following = self._machine.allowed(Trigger.ATTACH)
-        self._conversing.attach(command)
-        self._machine.state = following
-
-    def _accept(self, command: Accept) -> None:
-        following = self._machine.allowed(Trigger.ACCEPT)
-        self._conversing.accept(command)
-        self._machine.state = following
-        self._synchronise()
-
-    def _on_hello(self, greeting: Greeting, following: State) -> None:
-        self._events.append(self._conversing.on_hello(greeting))
-        self._machine.state = following
-        self._synchronise()
-
-    def _synchronise(self) -> None:
-        """Once both HELLOs accept, say whether our stored session fits theirs (R-8.4.1)."""
-        if self._machine.state is State.PENDING and self._conversing.both_accepted:
-            self._machine.state = self._machine.following(Trigger.BOTH_ACCEPTED)
-            self._timers.grant()
-            self._conversing.propose()
-
-    def _send_message(self, command: SendMessage) -> None:
-        following = self._machine.allowed(Trigger.SEND)
-        self._events.append(self._conversing.send(command.message, now=self._timers.now))
-        self._machine.state = following
-
-    def _on_ratchet(self, body: bytes, *, last: bool) -> None:
-        try:
-            event = self._conversing.on_ratchet(body, last=last)
-        except DecryptionError as error:
-            self._events.append(SessionBroke(self._conversing.session_id))
-            raise ProtocolError(str(error), ErrorCode.SESSION_BROKEN) from error
-        if event is not None:
-            self._events.append(event)
+    def _on_frame(self, kind: int, body: bytes) -> None:
+        goodbye = self._exchange.on_frame(kind, body)
+        if goodbye is not None:
+            self._finish(goodbye, by_peer=True, clean=True, reason="the peer said goodbye")
 
     # --- Ends ---------------------------------------------------------------------------------
 
@@ -390,20 +288,3 @@ class Connection:
         if self._opener is None:
             return ErrorCode.HANDSHAKE_FAILED
         return ErrorCode.PROTOCOL_VIOLATION
-
-    @property
-    def _conversing(self) -> Conversation:
-        if self._conversation is None:
-            raise LocalProtocolError("the peer is not authenticated", ErrorCode.INTERNAL)
-        return self._conversation
-
-
-_KINDS = frozenset(Kind) - {Kind.REKEY}
-_TRIGGERS: dict[Kind, Trigger] = {
-    kind: Trigger[kind.name] for kind in Kind if kind is not Kind.REKEY
-}
-
-
-def _require_length(body: bytes, length: int) -> None:
-    if len(body) != length:
-        raise ProtocolError("a frame's body has the wrong length")

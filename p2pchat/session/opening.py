@@ -17,9 +17,9 @@ from p2pchat.errors import ErrorCode, ProtocolError
 from p2pchat.session.authentication import (
     Authenticated,
     Authentication,
-    ConnectionConfig,
     RetryNeeded,
 )
+from p2pchat.session.credentials import ConnectionConfig
 from p2pchat.session.events import FirstMessageRead
 from p2pchat.session.frames import ClearKind, encode_clear, encode_refusal, known_code
 from p2pchat.session.negotiation import decode_preamble, known_peers_only

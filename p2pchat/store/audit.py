@@ -19,9 +19,8 @@ An export handed to somebody else in time is the one witness that a thief cannot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import apsw
 
@@ -32,6 +31,7 @@ from p2pchat.identity.audit_key import certify_audit_key, derive_audit_seed
 from p2pchat.store import audit_record as form
 from p2pchat.store.audit_types import AuditEvent, AuditKind, AuditLog, AuditRecord, Head
 from p2pchat.store.audit_watch import LOOK_BACK, WATCHED, warnings_due, was_told
+from p2pchat.store.execute import Execute
 from p2pchat.store.rows import Row
 
 CHECKPOINT_RECORDS: Final = 64
@@ -47,9 +47,6 @@ _PAGE: Final = 500
 """Records read at once when some are looked for."""
 _ABOVE_ALL: Final = 2**63 - 1
 
-Execute = Callable[[str, Sequence[Any]], list[Row]]
-"""Runs one statement inside the current transaction and returns all its rows."""
-
 
 @dataclass(frozen=True, slots=True)
 class Appended:
@@ -57,11 +54,6 @@ class Appended:
 
     head: Head
     warnings: tuple[AuditEvent, ...]
-
-
-def executor(connection: apsw.Connection) -> Execute:
-    """Return an ``Execute`` of a connection."""
-    return lambda sql, values: connection.execute(sql, values).fetchall()
 
 
 def begin(execute: Execute, identity_seed: Secret) -> None:

@@ -17,10 +17,11 @@ import os
 from pathlib import Path
 
 from p2pchat.errors import AuditError, IdentityError, StoreError
-from p2pchat.store.audit import Execute, read_log_at
+from p2pchat.store.audit import read_log_at
 from p2pchat.store.audit_file import LINE_MAX_BYTES, head_line, parse_head
 from p2pchat.store.audit_types import AuditLog, Head
 from p2pchat.store.audit_verify import require_witness
+from p2pchat.store.execute import Execute
 
 _log = logging.getLogger(__name__)
 

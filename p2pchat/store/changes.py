@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from p2pchat.session.vanishing import Proposal, Vanishing
+from p2pchat.store.execute import Execute
 
 HIDDEN: Final = "('edit', 'delete', 'reaction', 'read')"
 """Kinds of rows of ``message`` that are no line of the conversation, for SQL's IN."""
@@ -54,9 +55,6 @@ CREATE TABLE timer_proposal (
 
 EXPIRED_MAX: Final = 256
 """Messages removed in one transaction."""
-
-Execute = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
-"""Runs one statement inside the current transaction and returns all its rows."""
 
 
 class Index(Protocol):

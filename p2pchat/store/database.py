@@ -22,10 +22,11 @@ import apsw
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import DamagedStoreError
 from p2pchat.store import freshness
-from p2pchat.store.audit import Appended, executor
+from p2pchat.store.audit import Appended
 from p2pchat.store.audit_head import HeadFile
 from p2pchat.store.audit_types import AuditEvent
 from p2pchat.store.connection import create_database, open_database, probe
+from p2pchat.store.execute import executor
 from p2pchat.store.faults import translated
 from p2pchat.store.freshness import CountFile
 from p2pchat.store.ports import Transaction

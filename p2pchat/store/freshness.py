@@ -18,12 +18,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from p2pchat.store.rows import Row
+from p2pchat.store.execute import Execute
 
 COUNT_LEN: Final = 8
 MARK_LEN: Final = 16
@@ -44,9 +43,6 @@ ALTER TABLE session ADD COLUMN mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark
 """
 
 _log = logging.getLogger(__name__)
-
-Execute = Callable[[str, Sequence[Any]], list[Row]]
-"""Runs one statement inside the current transaction and returns all its rows."""
 
 
 class CountFile:

@@ -7,10 +7,10 @@ which for a contact's messages is the contact's word.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
-from p2pchat.store.rows import Row
+from p2pchat.store.execute import Execute
 
 TABLES: Final = """
 DROP INDEX message_by_contact;
@@ -30,9 +30,6 @@ _SETTLED: Final = (
     "NOT (direction = 'out' AND state IN ('queued', 'sent'))"
     " AND NOT (direction = 'in' AND state = 'delivered')"
 )
-
-Execute = Callable[[str, Sequence[Any]], list[Row]]
-"""Runs one statement inside the current transaction and returns all its rows."""
 
 
 def days_of(execute: Execute, contact_id: int) -> int | None:

@@ -11,12 +11,12 @@ which an acknowledgement does not tell. Until the next HELLO sets it right, noth
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 from p2pchat.session.ledger import EMPTY, Head, LedgerSummary, extend
+from p2pchat.store.execute import Execute
 from p2pchat.store.records import LedgerFinding
-from p2pchat.store.rows import Row
 
 DIGEST_EVERY: Final = 64
 """Hashes to any digest at most; 2 us each."""
@@ -58,9 +58,6 @@ CREATE INDEX ledger_finding_by_contact ON ledger_finding (contact_id, finding_id
 
 _IN: Final = "in"
 _OUT: Final = "out"
-
-Execute = Callable[[str, Sequence[Any]], list[Row]]
-"""Runs one statement inside the current transaction and returns all its rows."""
 
 
 def summary(execute: Execute, contact_id: int) -> LedgerSummary:

@@ -28,6 +28,7 @@ import apsw
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
 from p2pchat.store import audit, changes, freshness, history, ledger, statements
+from p2pchat.store.execute import executor
 
 _VERSION_1: Final = """
 CREATE TABLE identity (
@@ -168,7 +169,7 @@ def _to_version_2(connection: apsw.Connection) -> None:
     """What the life of keys and of messages needs."""
     for part in _VERSION_2:
         connection.execute(part)
-    execute = audit.executor(connection)
+    execute = executor(connection)
     freshness.begin(execute)
     for (seed,) in execute("SELECT signing_seed FROM identity", ()):
         audit.begin(execute, Secret(seed))

@@ -9,7 +9,7 @@ from typing import Final
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.revocation import revoke
-from p2pchat.store.audit import Execute
+from p2pchat.store.execute import Execute
 from p2pchat.store.records import RevocationRecord, SuccessionRecord
 
 TABLES: Final = """

@@ -26,8 +26,8 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.store import connection as encrypted
 from p2pchat.store import freshness
-from p2pchat.store.audit import executor
 from p2pchat.store.database import write_identity
+from p2pchat.store.execute import executor
 from p2pchat.store.records import (
     ContactRecord,
     DeliveryState,

@@ -284,7 +284,7 @@ def no_clock(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
         del now_ms
         return parse_and_verify(encoded, now_ms=int.from_bytes(encoded[69:77], "big"))
 
-    patch.setattr("p2pchat.session.authentication.parse_and_verify", read)
+    patch.setattr("p2pchat.session.credentials.parse_and_verify", read)
     return ScriptedPeer
 
 
@@ -389,7 +389,7 @@ BROKEN: dict[str, tuple[Break, set[str]]] = {
     "takes any succession": (any_succession, {"R-3.7.9"}),
     "takes an old certificate": (any_generation, {"R-3.3.5"}),
     "ignores every unknown kind": (
-        setting("p2pchat.session.connection.OPTIONAL_KINDS_FROM", 0),
+        setting("p2pchat.session.exchange.OPTIONAL_KINDS_FROM", 0),
         {"R-7.3.2"},
     ),
     "never changes its key": (

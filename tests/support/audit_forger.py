@@ -17,6 +17,7 @@ from p2pchat.crypto import ed25519
 from p2pchat.crypto.secret import Secret
 from p2pchat.store import audit, audit_record, schema
 from p2pchat.store.audit_types import AuditEvent, AuditKind, AuditLog, Head
+from p2pchat.store.execute import executor
 
 Rows = list[tuple[int, bytes, bytes]]
 Forgery = Callable[[random.Random, AuditLog], tuple[AuditLog, int | None]]
@@ -27,7 +28,7 @@ def make_log(identity_seed: Secret, records: int, *, seed: int = 0) -> AuditLog:
     rng = random.Random(seed)
     connection = apsw.Connection(":memory:")
     schema.migrate(connection)
-    execute = audit.executor(connection)
+    execute = executor(connection)
     audit.begin(execute, identity_seed)
     kinds = [kind for kind in AuditKind if kind not in (AuditKind.CHECKPOINT, AuditKind.PRUNED)]
     number = 0

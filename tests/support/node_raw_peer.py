@@ -7,8 +7,8 @@ import asyncio
 from p2pchat.crypto import x25519
 from p2pchat.identity.certificate import Certificate, issue
 from p2pchat.identity.keys import generate_identity
-from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.connection import Connection
+from p2pchat.session.credentials import ConnectionConfig
 from p2pchat.session.events import (
     Attach,
     ConnectionClosed,

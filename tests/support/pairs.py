@@ -12,8 +12,8 @@ from p2pchat.crypto.secret import Rng
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import issue
 from p2pchat.identity.keys import IdentityKey, generate_identity
-from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.connection import Connection
+from p2pchat.session.credentials import ConnectionConfig
 from p2pchat.session.delivery import Envelope, SessionState, decode_session, encode_session
 from p2pchat.session.events import (
     Answer,

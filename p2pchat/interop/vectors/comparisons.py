@@ -11,15 +11,8 @@ from p2pchat.identity.phrase import normalise_phrase
 from p2pchat.interop.personas import seeded_rng
 from p2pchat.interop.vectors.form import MALFORMED, VectorFile, from_hex, refused
 from p2pchat.interop.vectors.identities import alice, bob
-from p2pchat.session.comparison import (
-    CHANNEL_LABEL,
-    HEAD_LEN,
-    RUN_LEN,
-    Action,
-    Comparison,
-    Send,
-    decode_step,
-)
+from p2pchat.session.comparison import CHANNEL_LABEL, Action, Comparison, Send
+from p2pchat.session.comparison_steps import HEAD_LEN, RUN_LEN, decode_step
 
 TYPED: Final = "  The boat\twith the ＧＲＥＥＮ hull"
 ANOTHER: Final = "the boat with the red hull"

@@ -25,6 +25,7 @@ from p2pchat.store.attempts import Attempts
 from p2pchat.store.backup import tables
 from p2pchat.store.backup.archive import fresh_columns
 from p2pchat.store.connection import open_database
+from p2pchat.store.execute import executor
 from p2pchat.store.open import hold_profile, make_profile, profile_exists
 from p2pchat.store.profile import Profile
 from p2pchat.store.schema import MIGRATIONS, migrate, require_known
@@ -173,7 +174,7 @@ def _fill(
             for table in reversed(group):
                 new.execute(f"DELETE FROM {table}")  # noqa: S608  # constants
                 found[table] = 0
-    execute = audit.executor(new)
+    execute = executor(new)
     if "audit_log" in found and not found["audit_log"]:
         for (seed,) in execute("SELECT signing_seed FROM identity", ()):
             audit.begin(execute, Secret(seed))

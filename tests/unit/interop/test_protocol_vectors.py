@@ -17,8 +17,8 @@ from p2pchat.errors import ErrorCode, UsageError
 from p2pchat.interop.vectors import command, ml_kem
 from p2pchat.interop.vectors.form import VectorFile
 from p2pchat.interop.vectors.identities import NOW_MS, alice, bob
-from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.connection import Connection
+from p2pchat.session.credentials import ConnectionConfig
 from p2pchat.session.events import Answer, FirstMessageRead, PeerAuthenticated
 from p2pchat.session.negotiation import OUR_OFFER, Offer
 

@@ -12,8 +12,8 @@ import pytest
 from p2pchat.constants import CERTIFICATE_CLOCK_SKEW_MS, CERTIFICATE_LIFETIME_MS
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import issue
-from p2pchat.session.authentication import ConnectionConfig
 from p2pchat.session.codec import encode_map
+from p2pchat.session.credentials import ConnectionConfig
 from p2pchat.session.events import Attach, PeerAuthenticated
 from p2pchat.session.frames import (
     pad_payload,

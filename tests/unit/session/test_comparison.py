@@ -13,8 +13,6 @@ from p2pchat.errors import LocalProtocolError, ProtocolError, TrustError, UsageE
 from p2pchat.identity.phrase import normalise_phrase, require_tries
 from p2pchat.session import comparison
 from p2pchat.session.comparison import (
-    HEAD_LEN,
-    PAYLOAD_LEN,
     TRANSITIONS,
     Action,
     Asked,
@@ -24,9 +22,9 @@ from p2pchat.session.comparison import (
     Outcome,
     Send,
     State,
-    Step,
     Trigger,
 )
+from p2pchat.session.comparison_steps import HEAD_LEN, PAYLOAD_LEN, Step
 from tests.support.pairs import seeded_rng
 
 ALICE, BOB, MALLORY = (bytes([number]) * 32 for number in (1, 2, 3))

@@ -9,7 +9,7 @@ import pytest
 from p2pchat.crypto import x25519
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.certificate import issue
-from p2pchat.session.authentication import CertifiedKey, ConnectionConfig
+from p2pchat.session.credentials import CertifiedKey, ConnectionConfig
 from p2pchat.session.events import AskAgain
 from p2pchat.session.negotiation import IK, IK_HFS, XX, XX_HFS, Offer, Suite
 from p2pchat.session.states import State

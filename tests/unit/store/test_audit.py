@@ -23,6 +23,7 @@ from p2pchat.store import audit, audit_record, schema
 from p2pchat.store.audit_types import AUDIT_FIELDS, AuditEvent, AuditKind, AuditRecord, Head
 from p2pchat.store.connection import create_database, open_database
 from p2pchat.store.database import Database, open_store
+from p2pchat.store.execute import executor
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import IdentityRecord
 from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, contact, reopen
@@ -255,7 +256,7 @@ async def test_two_logs_of_one_identity_have_two_keys(tmp_path: Path) -> None:
     for _ in range(2):
         connection = apsw.Connection(":memory:")
         schema.migrate(connection)
-        execute = audit.executor(connection)
+        execute = executor(connection)
         audit.begin(execute, IDENTITY.signing_seed)
         keys.add(verify_audit_certificate(audit.read_log(execute).certificate))
         connection.close()

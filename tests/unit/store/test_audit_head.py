@@ -15,6 +15,7 @@ from p2pchat.store.audit_head import HeadFile
 from p2pchat.store.audit_types import AuditEvent, AuditKind, Head
 from p2pchat.store.audit_verify import verify
 from p2pchat.store.connection import open_database
+from p2pchat.store.execute import executor
 from p2pchat.store.ports import Transaction
 from tests.unit.store.files import KEY, new_store, reopen
 
@@ -107,7 +108,7 @@ async def test_an_older_database_put_back_is_found_and_the_evidence_kept(folder:
 async def test_a_log_cut_off_together_with_its_signed_end_is_found(folder: Path) -> None:
     """Even who has an old signed end, as from an old page of the database."""
     connection = open_database(folder / "chat.db", KEY)
-    execute = audit.executor(connection)
+    execute = executor(connection)
     old = audit.read_log(execute).head
     connection.close()
     await grow(folder, 4)
@@ -117,7 +118,7 @@ async def test_a_log_cut_off_together_with_its_signed_end_is_found(folder: Path)
         "UPDATE audit_log SET sequence = ?, hash = ?, signature = ?",
         (old.sequence, old.digest, old.signature),
     )
-    verify(audit.read_log(audit.executor(connection)))  # nothing inside tells
+    verify(audit.read_log(executor(connection)))  # nothing inside tells
     connection.close()
     store = reopen(folder)
     assert f"ends at record {old.sequence} but had" in store.audit_head.finding

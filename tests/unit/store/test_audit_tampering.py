@@ -17,6 +17,7 @@ from p2pchat.store import audit, audit_file, schema
 from p2pchat.store.audit_file import export_lines, head_line, parse_export, parse_head, read_export
 from p2pchat.store.audit_types import AuditEvent, AuditKind, AuditLog, Head
 from p2pchat.store.audit_verify import require_witness, verify
+from p2pchat.store.execute import executor
 from tests.support import audit_forger as forger
 
 ADA, EVE = Secret(b"a" * 32), Secret(b"e" * 32)
@@ -128,7 +129,7 @@ def test_logs_of_two_profiles_cannot_be_exchanged_in_whole_or_in_part(log: Audit
 def test_a_log_that_went_on_contains_an_earlier_head() -> None:
     connection = apsw.Connection(":memory:")
     schema.migrate(connection)
-    execute = audit.executor(connection)
+    execute = executor(connection)
     audit.begin(execute, ADA)
     heads = []
     for number in range(5):

@@ -187,7 +187,7 @@ def test_a_file_that_lags_is_no_finding(tmp_path: Path, content: bytes | None) -
 
 def test_sessions_of_a_version_before_the_seal_are_sealed(tmp_path: Path) -> None:
     from p2pchat.store import schema
-    from p2pchat.store.audit import executor
+    from p2pchat.store.execute import executor
 
     connection = apsw.Connection(":memory:")
     schema.MIGRATIONS[0](connection)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from p2pchat.session.ledger import EMPTY, Head, LedgerSummary, extend
 from p2pchat.store import ledger, schema
-from p2pchat.store.audit import executor
-from p2pchat.store.ledger import DIGEST_EVERY, LAG_MAX, Execute
+from p2pchat.store.execute import Execute, executor
+from p2pchat.store.ledger import DIGEST_EVERY, LAG_MAX
 from p2pchat.store.records import LedgerFinding
 from tests.unit.store.files import message_id
 
