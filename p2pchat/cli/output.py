@@ -24,8 +24,8 @@ from p2pchat.tui.changing import (
     shown_reaction,
 )
 from p2pchat.tui.comparing import VERIFIED_BY, ago
+from p2pchat.tui.conversation import QUOTE_MAX_CHARS
 from p2pchat.tui.recording import RECORD_MARK, mark_of, shown_text
-from p2pchat.tui.state import QUOTE_MAX_CHARS
 
 TRUST_WORDS: Final[Mapping[str, str]] = {
     "unverified": "~ unverified",

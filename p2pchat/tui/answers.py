@@ -1,4 +1,4 @@
-"""What the client's answers, refusals and notifications do to the state; pure and total.
+"""What the client's answers and refusals do to the state; pure and total.
 
 An answer about something that is gone changes nothing. Counts and reasons are the node's to
 know: after most news the contact list is asked for again, instead of being guessed here.
@@ -7,14 +7,14 @@ know: after most news the contact list is asked for again, instead of being gues
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC
 from types import MappingProxyType
 from typing import Final, assert_never
 
 from p2pchat.identity.trust import Trust
-from p2pchat.tui import actions as a
 from p2pchat.tui import chats, phrase
-from p2pchat.tui.effects import Call, Effect, SetComposer
+from p2pchat.tui.actions import answer
+from p2pchat.tui.conversation import Delivery, Tone
+from p2pchat.tui.effects import Call, SetComposer
 from p2pchat.tui.navigation import (
     Step,
     is_watched,
@@ -24,63 +24,13 @@ from p2pchat.tui.navigation import (
     open_chat,
     see,
     sentence,
+    warned,
     with_chat,
     with_contact,
     with_flash,
-    with_notice,
 )
-from p2pchat.tui.state import (
-    AppState,
-    Comparison,
-    Contact,
-    Delivery,
-    SearchPanel,
-    Tone,
-    VerifyPanel,
-)
-from p2pchat.tui.words import KEY_NEWS, failures, short_date
-
-Answer = (
-    a.IdentityShown
-    | a.StatusShown
-    | a.WarningsListed
-    | a.ContactsListed
-    | a.ContactAdded
-    | a.ContactSettled
-    | a.HistoryLoaded
-    | a.SearchDone
-    | a.Exported
-    | a.MessageStored
-    | a.NumberShown
-    | a.NumberAgreed
-    | a.PhraseOffered
-    | a.PhraseSettled
-    | a.RecordChanged
-    | a.MessageHandled
-    | a.WritingTold
-    | a.Retried
-    | a.MarkedRead
-)
-News = (
-    a.MessageArrived
-    | a.MessageChanged
-    | a.MessageRemoved
-    | a.MessageMoved
-    | a.ContactMoved
-    | a.ContactWriting
-    | a.RequestArrived
-    | a.SessionRenewed
-    | a.Announced
-    | a.KeyTold
-    | a.AuditWarned
-    | a.LockChanged
-    | a.FailuresTold
-    | a.PhraseAsked
-    | a.PhraseCompared
-    | a.NewsLost
-    | a.ClientLost
-)
-
+from p2pchat.tui.panel_state import Comparison, SearchPanel, VerifyPanel
+from p2pchat.tui.state import AppState, Contact
 
 _GIVEN_BACK: Final = {
     "record.sign": ("sign", "signed"),
@@ -90,25 +40,25 @@ _GIVEN_BACK: Final = {
 """What was typed comes back into the composer when it is refused."""
 
 
-def answered(state: AppState, action: Answer) -> Step:
+def answered(state: AppState, action: answer.Answer) -> Step:
     """Take in an answer."""
     match action:
-        case a.IdentityShown(identity):
+        case answer.IdentityShown(identity):
             return replace(state, identity=identity), ()
-        case a.StatusShown(listen):
+        case answer.StatusShown(listen):
             return replace(state, listen=listen), ()
-        case a.WarningsListed(texts):
-            return (_warned(state, texts[-1]) if texts and not state.warned else state), ()
-        case a.ContactsListed(contacts):
+        case answer.WarningsListed(texts):
+            return (warned(state, texts[-1]) if texts and not state.warned else state), ()
+        case answer.ContactsListed(contacts):
             return _listed(state, contacts)
-        case a.ContactAdded(handle):
+        case answer.ContactAdded(handle):
             return _added(state, handle)
-        case a.ContactSettled(handle, method):
+        case answer.ContactSettled(handle, method):
             return _settled(state, handle, method)
-        case a.HistoryLoaded(handle, before, messages):
+        case answer.HistoryLoaded(handle, before, messages):
             chat = chats.merge_page(state.conversation(handle), before, messages)
             return see(with_chat(state, handle, chat), handle)
-        case a.SearchDone(handle, wanted, found):
+        case answer.SearchDone(handle, wanted, found):
             panel = state.panel
             if (
                 isinstance(panel, SearchPanel)
@@ -117,32 +67,32 @@ def answered(state: AppState, action: Answer) -> Step:
             ):
                 return replace(state, panel=replace(panel, found=found)), ()
             return state, ()
-        case a.MessageStored(handle, local_key, message_id, delivery):
+        case answer.MessageStored(handle, local_key, message_id, delivery):
             chat = chats.stored(state.conversation(handle), local_key, message_id, delivery)
             return with_chat(state, handle, chat), ()
-        case a.NumberShown(handle, number):
+        case answer.NumberShown(handle, number):
             return _compared(state, handle, number=number), ()
-        case a.NumberAgreed(handle):
+        case answer.NumberAgreed(handle):
             agreed = _compared(state, handle, comparison=Comparison.AGREED)
             return agreed, (list_contacts(),)
-        case a.PhraseOffered(handle, asked):
+        case answer.PhraseOffered(handle, asked):
             return phrase.offered(state, handle, asked=asked), ()
-        case a.PhraseSettled(handle, method):
+        case answer.PhraseSettled(handle, method):
             return phrase.settled(state, handle, method), ()
-        case a.RecordChanged(handle):
+        case answer.RecordChanged(handle):
             chat = state.conversation(handle)
             state = with_chat(state, handle, replace(chat, draft=""))
             state, effects = load(state, handle)
             return state, (*effects, list_contacts())
-        case a.Retried(handle):
+        case answer.Retried(handle):
             contact = state.contact(handle)
             whom = contact.name if contact else "all contacts"
             return with_flash(state, f"Trying to reach {whom} now."), (list_contacts(),)
-        case a.Exported(file, count):
+        case answer.Exported(file, count):
             return with_flash(state, f"Wrote {count} messages to {file}, not encrypted."), ()
-        case a.WritingTold(told):
+        case answer.WritingTold(told):
             return replace(state, tells_writing=told), ()
-        case a.MarkedRead() | a.MessageHandled():
+        case answer.MarkedRead() | answer.MessageHandled():
             return state, ()
         case _ as unreachable:
             assert_never(unreachable)
@@ -223,90 +173,7 @@ def _settled(state: AppState, handle: str, method: str) -> Step:
     return with_flash(state, words.get(method, "Done."), Tone.GOOD), (list_contacts(),)
 
 
-def notified(state: AppState, action: News) -> Step:
-    """Take in a notification."""
-    match action:
-        case a.MessageArrived(handle, message):
-            chat = state.conversation(handle)
-            if chat.loaded or chat.loading:
-                state = with_chat(state, handle, chats.append(chat, message))
-            if is_watched(state, handle):
-                return state, (mark_read(handle),)
-            return state, (list_contacts(),)
-        case a.ContactWriting(handle, writing):
-            others = state.writing - {handle}
-            return replace(state, writing=others | {handle} if writing else others), ()
-        case a.MessageChanged(handle, message):
-            chat = chats.changed(state.conversation(handle), message)
-            return with_chat(state, handle, chat), ()
-        case a.MessageRemoved(handle, message_id):
-            chat = chats.removed(state.conversation(handle), message_id)
-            return with_chat(state, handle, chat), ()
-        case a.MessageMoved(handle, message_id, delivery, reason):
-            chat = chats.moved(state.conversation(handle), message_id, delivery, reason)
-            state = with_chat(state, handle, chat)
-            if delivery is Delivery.FAILED and not reason:
-                return load(state, handle)  # the reason stands in the list only
-            return state, ()
-        case a.ContactMoved(handle, online, trust, post_quantum):
-            contact = state.contact(handle)
-            if contact is not None:
-                contact = replace(contact, online=online, trust=trust, post_quantum=post_quantum)
-                state = with_contact(state, contact)
-            return state, (list_contacts(),)
-        case a.RequestArrived(name):
-            text = f"{name} asks to talk with you. Alt+a shows the request."
-            return with_flash(state, text), (list_contacts(),)
-        case a.SessionRenewed(handle, cause, now_ms):
-            text = f"The encrypted session was renewed ({cause}). What waited is sent again."
-            return with_notice(state, handle, text, now_ms), ()
-        case a.Announced(handle, text, now_ms):
-            return with_notice(state, handle, text, now_ms), ()
-        case a.KeyTold(handle, news, at_ms, now_ms):
-            contact = state.contact(handle)
-            if contact is None or news not in KEY_NEWS:
-                return state, ()
-            text = KEY_NEWS[news].format(name=contact.name, date=short_date(at_ms, UTC))
-            state = with_notice(state, handle, text, now_ms, Tone.WARNING)
-            return state, (list_contacts(),)
-        case a.AuditWarned(text):
-            return _warned(state, text), ()
-        case a.PhraseAsked(handle, now_ms):
-            return phrase.invited(state, handle, now_ms)
-        case a.PhraseCompared():
-            return phrase.compared(state, action)
-        case a.NewsLost():
-            return _list_anew(state)
-        case a.LockChanged():
-            return state, (Call("node.status"),)  # refused if it is locked, which locks the screen
-        case a.FailuresTold(count, last_at_ms):
-            return replace(state, warning=failures(count, last_at_ms)), ()
-        case a.ClientLost(text):
-            if state.setup is not None and state.setup.locked:
-                return replace(state, lost=text, setup=replace(state.setup, error=text)), ()
-            return replace(state, lost=text), ()
-        case _ as unreachable:
-            assert_never(unreachable)
-
-
-def _warned(state: AppState, text: str) -> AppState:
-    """Say it once in full; the status bar goes on pointing to it."""
-    text = f"{sentence(text)} p2pchat audit show tells what happened."
-    return replace(with_flash(state, text, Tone.WARNING), warned=True)
-
-
-def _list_anew(state: AppState) -> Step:
-    """Forget what was listed; drafts and messages on their way to the node stay."""
-    forgotten = {handle: chats.forget(chat) for handle, chat in state.conversations.items()}
-    state = replace(state, conversations=MappingProxyType(forgotten))
-    effects: tuple[Effect, ...] = (list_contacts(),)
-    if state.active_contact is not None:
-        state, more = load(state, state.active)
-        effects += more
-    return state, effects
-
-
-def refused(state: AppState, action: a.CallFailed) -> Step:
+def refused(state: AppState, action: answer.CallFailed) -> Step:
     """Say what failed, where it was tried."""
     call, text = action.call, sentence(action.text)
     match call.method:

@@ -33,10 +33,9 @@ from p2pchat.rpc.client import Client, SocketClient
 from p2pchat.rpc.idle import IdleWatch
 from p2pchat.rpc.protocol import RpcError
 from p2pchat.store.profile import Profile
-from p2pchat.tui import actions as a
 from p2pchat.tui import chats, layout, surface
 from p2pchat.tui import effects as e
-from p2pchat.tui.actions import Action
+from p2pchat.tui.actions import Action, opening, person
 from p2pchat.tui.effects import Effect
 from p2pchat.tui.host import Host, Needed, ProfileHost
 from p2pchat.tui.keys import Controls, bindings
@@ -101,7 +100,7 @@ class TerminalApp:
         self._runner = Runner(self.dispatch, now_ms)
         self._composer = layout.new_composer(
             lambda: [each.name for each in self.state.contacts],
-            lambda buffer: self.dispatch(a.DraftChanged(buffer.text)),
+            lambda buffer: self.dispatch(person.DraftChanged(buffer.text)),
         )
         self._entry = Buffer(multiline=False)
         self.screen = layout.build(lambda: self.state, self._composer, self._entry, zone, now_ms)
@@ -187,7 +186,7 @@ class TerminalApp:
                 await self._host.create(order.name, order.passphrase)
             client = self._client = await self._host.open(order.passphrase)
         except (LockedError, UsageError) as error:
-            self.dispatch(a.SetupFailed(sentence(str(error))))
+            self.dispatch(opening.SetupFailed(sentence(str(error))))
             return
         except P2PChatError as error:
             self._failure = error
@@ -195,9 +194,9 @@ class TerminalApp:
             return
         finally:
             self._given = None
-        news = client.notifications()  # before any question is asked
+        stream = client.notifications()  # before any question is asked
         self._opened()
-        self._background.append(tasks.create_task(self._runner.follow(client, news)))
+        self._background.append(tasks.create_task(self._runner.follow(client, stream)))
         self._background.append(tasks.create_task(self._runner.run_calls(client)))
         # Another process that holds the profile locks it by its own settings.
         if self._idle is not None and not isinstance(client, SocketClient):
@@ -205,7 +204,7 @@ class TerminalApp:
             self._background.append(tasks.create_task(self._idle.run(self._lock_idle)))
 
     def _opened(self) -> None:
-        self.dispatch(a.ProfileOpened())
+        self.dispatch(opening.ProfileOpened())
         # What lives now lives long: the collector need not look at it at each key press.
         gc.freeze()
         gc.set_threshold(GC_THRESHOLD)
@@ -217,7 +216,7 @@ class TerminalApp:
             try:
                 await self._client.call("node.lock")
             except RpcError as error:
-                self.dispatch(a.SetupFailed(f"⚠ Not locked: {sentence(error.message)}"))
+                self.dispatch(opening.SetupFailed(f"⚠ Not locked: {sentence(error.message)}"))
 
     async def _unlock(self, client: Client, passphrase: Secret | None) -> None:
         params = {}
@@ -226,12 +225,12 @@ class TerminalApp:
         try:
             await client.call("node.unlock", params)
         except RpcError as error:
-            self.dispatch(a.SetupFailed(sentence(error.message)))
+            self.dispatch(opening.SetupFailed(sentence(error.message)))
         else:
             self._opened()
 
     async def _lock_idle(self) -> None:
-        self.dispatch(a.LockWanted())
+        self.dispatch(person.LockWanted())
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -295,11 +294,11 @@ class TerminalApp:
         if self.state.panel is not None:
             last = max(0, layout.panel_length(self.state, columns, self._zone) - rows)
             first = max(0, min(last, min(self.state.panel_scroll, last) - by))
-            self.dispatch(a.PanelScrolled(first))
+            self.dispatch(person.PanelScrolled(first))
             return
         chat = self.state.conversation(self.state.active)
         anchor, top = self.screen.history.scroll(chat, names(self.state), columns, rows, by)
-        self.dispatch(a.HistoryScrolled(anchor, at_top=top))
+        self.dispatch(person.HistoryScrolled(anchor, at_top=top))
 
 
 def main(

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from p2pchat.tui.conversation import Conversation, Message
     from p2pchat.tui.navigation import Step
-    from p2pchat.tui.state import AppState, Conversation, Message
+    from p2pchat.tui.state import AppState
 
 REPLY_MARK: Final = "↪"
 EDITED: Final = "(edited)"
@@ -65,9 +66,10 @@ def timer_text(kind: str, text: str, *, incoming: bool) -> str:
 def run(state: AppState, name: str, argument: str) -> Step:
     """Run one of the commands."""
     # Late: ``log`` needs the words above, and no screen.
+    from p2pchat.tui.conversation import Tone
     from p2pchat.tui.effects import Call, SetComposer
     from p2pchat.tui.navigation import with_flash
-    from p2pchat.tui.state import Confirm, Question, Tone
+    from p2pchat.tui.state import Confirm, Question
 
     contact = state.active_contact
     if contact is None:
@@ -101,7 +103,7 @@ def run(state: AppState, name: str, argument: str) -> Step:
 
 def chosen(chat: Conversation, step: int) -> Conversation:
     """Choose the next message up (-1) or down (1); below the newest one none is."""
-    from p2pchat.tui.state import Anchor, Message
+    from p2pchat.tui.conversation import Anchor, Message
 
     places = [at for at, entry in enumerate(chat.entries) if isinstance(entry, Message)]
     here = next((n for n, at in enumerate(places) if chat.entries[at].key == chat.selected), None)
@@ -136,9 +138,9 @@ def _unchosen(state: AppState, handle: str) -> AppState:
 
 
 def _disappearing(state: AppState, handle: str, argument: str) -> Step:
+    from p2pchat.tui.conversation import Tone
     from p2pchat.tui.effects import Call, SetComposer
     from p2pchat.tui.navigation import with_flash
-    from p2pchat.tui.state import Tone
 
     contact = state.contact(handle)
     word = argument.lower()
@@ -169,7 +171,7 @@ def _target(
 ) -> Message | None:
     """Return the chosen message, or the newest that fits; ours are answered only if chosen."""
     from p2pchat.tui.chats import LOCAL_PREFIX
-    from p2pchat.tui.state import Message
+    from p2pchat.tui.conversation import Message
 
     for entry in reversed(chat.entries):
         if not isinstance(entry, Message) or entry.key.startswith(LOCAL_PREFIX):

@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import Final
 
 from p2pchat.sanitize import clean_line
-from p2pchat.tui.state import (
+from p2pchat.tui.conversation import (
     EARLY_MOVES_MAX,
-    PAGE_MESSAGES,
     QUOTE_MAX_CHARS,
     Anchor,
     Conversation,
@@ -22,6 +21,7 @@ from p2pchat.tui.state import (
     Entry,
     Message,
 )
+from p2pchat.tui.state import PAGE_MESSAGES
 
 LOCAL_PREFIX: Final = "local-"
 """Begins the key of what the node has not given an id."""

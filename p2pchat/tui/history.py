@@ -22,8 +22,8 @@ from p2pchat.tui.changing import (
     VANISH_MARK,
     shown_reaction,
 )
+from p2pchat.tui.conversation import Anchor, Conversation, Delivery, Entry, Message, Notice
 from p2pchat.tui.recording import mark_of, shown_text
-from p2pchat.tui.state import Anchor, Conversation, Delivery, Entry, Message, Notice
 from p2pchat.tui.text import Line, line, line_width, paragraph, rule
 from p2pchat.tui.words import DELIVERY, clock, day
 

@@ -15,8 +15,7 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 
 from p2pchat.crypto.secret import Secret
-from p2pchat.tui import actions as a
-from p2pchat.tui.actions import Action
+from p2pchat.tui.actions import Action, opening, person
 from p2pchat.tui.commands import completions
 from p2pchat.tui.firstrun import asks
 from p2pchat.tui.state import AppState
@@ -54,20 +53,20 @@ def _bind_always(keys: KeyBindings, controls: Controls, composer: Buffer) -> Non
     @keys.add("c-c")
     @keys.add("<sigint>")
     def _leave(_: KeyPressEvent) -> None:
-        controls.dispatch(a.LeaveWanted())
+        controls.dispatch(person.LeaveWanted())
 
     nothing_typed = Condition(lambda: not composer.text or controls.state().setup is not None)
 
     @keys.add("c-d", filter=nothing_typed)
     def _leave_empty(_: KeyPressEvent) -> None:
-        controls.dispatch(a.LeaveWanted())
+        controls.dispatch(person.LeaveWanted())
 
     @keys.add("escape")
     def _escape(_: KeyPressEvent) -> None:
         if composer.complete_state is not None:
             composer.cancel_completion()
             return
-        controls.dispatch(a.Escaped())
+        controls.dispatch(person.Escaped())
 
 
 def _bind_setup(keys: KeyBindings, controls: Controls, entry: Buffer) -> None:
@@ -76,7 +75,7 @@ def _bind_setup(keys: KeyBindings, controls: Controls, entry: Buffer) -> None:
     @keys.add("enter", filter=in_setup)
     def _enter(_: KeyPressEvent) -> None:
         typed = entry.text.strip("\r\n")
-        controls.dispatch(a.EntrySubmitted(Secret(typed.encode("utf-8", "surrogateescape"))))
+        controls.dispatch(opening.EntrySubmitted(Secret(typed.encode("utf-8", "surrogateescape"))))
 
     busy = Condition(lambda: _is_busy(controls.state()))
 
@@ -87,7 +86,7 @@ def _bind_setup(keys: KeyBindings, controls: Controls, entry: Buffer) -> None:
 
     @keys.add("f2", filter=in_setup)
     def _keychain(_: KeyPressEvent) -> None:
-        controls.dispatch(a.KeychainChosen())
+        controls.dispatch(opening.KeychainChosen())
 
 
 def _is_busy(state: AppState) -> bool:
@@ -102,7 +101,7 @@ def _bind_composer(keys: KeyBindings, controls: Controls, composer: Buffer) -> N
         if composer.complete_state is not None and composer.complete_state.current_completion:
             composer.complete_state = None  # the first Enter takes what was chosen
             return
-        controls.dispatch(a.Submitted(composer.text, controls.now_ms()))
+        controls.dispatch(person.Submitted(composer.text, controls.now_ms()))
 
     @keys.add("escape", "enter", filter=in_chat)
     @keys.add("c-j", filter=in_chat)
@@ -130,7 +129,7 @@ def _bind_composer(keys: KeyBindings, controls: Controls, composer: Buffer) -> N
 
 def _bind_moves(keys: KeyBindings, controls: Controls) -> None:
     def choose(index: int) -> Callable[[KeyPressEvent], None]:
-        return lambda _: controls.dispatch(a.ContactChosen(index))
+        return lambda _: controls.dispatch(person.ContactChosen(index))
 
     for digit in "1234567890":
         keys.add("escape", digit)(choose((int(digit) - 1) % 10))
@@ -138,13 +137,13 @@ def _bind_moves(keys: KeyBindings, controls: Controls) -> None:
     def press(names: tuple[str, ...], action: Action) -> None:
         keys.add(*names)(lambda _: controls.dispatch(action))
 
-    press(("escape", "left"), a.ContactStepped(-1))
-    press(("escape", "right"), a.ContactStepped(1))
-    press(("escape", "up"), a.MessageChosen(-1))
-    press(("escape", "down"), a.MessageChosen(1))
-    press(("escape", "a"), a.NextUnreadWanted())
-    press(("f1",), a.HelpToggled())
-    press(("c-l",), a.LockWanted())
+    press(("escape", "left"), person.ContactStepped(-1))
+    press(("escape", "right"), person.ContactStepped(1))
+    press(("escape", "up"), person.MessageChosen(-1))
+    press(("escape", "down"), person.MessageChosen(1))
+    press(("escape", "a"), person.NextUnreadWanted())
+    press(("f1",), person.HelpToggled())
+    press(("c-l",), person.LockWanted())
 
     keys.add("pageup")(lambda _: controls.scroll(1))
     keys.add("pagedown")(lambda _: controls.scroll(-1))
@@ -154,7 +153,7 @@ def _bind_question(keys: KeyBindings, controls: Controls) -> None:
     asked = Condition(lambda: controls.state().confirm is not None)
 
     def answer(key: str, *, yes: bool) -> None:
-        keys.add(key, filter=asked, eager=True)(lambda _: controls.dispatch(a.Answered(yes)))
+        keys.add(key, filter=asked, eager=True)(lambda _: controls.dispatch(person.Answered(yes)))
 
     answer("y", yes=True)
     answer("Y", yes=True)

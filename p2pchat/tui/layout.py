@@ -33,8 +33,9 @@ from prompt_toolkit.layout.processors import ConditionalProcessor, PasswordProce
 from p2pchat.tui import firstrun, view
 from p2pchat.tui.composer import CommandCompleter, HarmlessProcessor
 from p2pchat.tui.history import History
+from p2pchat.tui.panel_state import PhrasePanel
 from p2pchat.tui.panels import panel_lines
-from p2pchat.tui.state import AppState, PhrasePanel
+from p2pchat.tui.state import AppState
 from p2pchat.tui.surface import Surface
 from p2pchat.tui.text import EMPTY, Line, line
 

@@ -2,8 +2,8 @@
 
 A pure, total function: any action in any state gives a state and the effects to carry out; what
 does not apply any more (an answer about a removed contact) changes nothing. The parts live
-beside it: ``entering`` before the chat, ``submit`` for Enter, ``answers`` for what the client
-says, ``navigation`` for where the person is, ``chats`` for one conversation.
+beside it: ``entering`` before the chat, ``submit`` for Enter, ``answers`` and ``hearing`` for what
+the client says, ``navigation`` for where the person is, ``chats`` for one conversation.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from p2pchat.identity.trust import Trust
-from p2pchat.tui import actions as a
-from p2pchat.tui import answers, changing, chats, entering, submit
-from p2pchat.tui.actions import Action
+from p2pchat.tui import answers, changing, chats, entering, hearing, submit
+from p2pchat.tui.actions import Action, answer, news, opening, person
 from p2pchat.tui.effects import Call, Effect, Leave, LockProfile
 from p2pchat.tui.navigation import (
     Step,
@@ -26,22 +25,17 @@ from p2pchat.tui.navigation import (
     with_chat,
     with_flash,
 )
-from p2pchat.tui.state import (
-    AppState,
-    HelpPanel,
-    PhrasePanel,
-    Question,
-    VerifyPanel,
-)
+from p2pchat.tui.panel_state import HelpPanel, PhrasePanel, VerifyPanel
+from p2pchat.tui.state import AppState, Question
 
 _WHEN_LOCKED = (
-    a.EntrySubmitted,
-    a.KeychainChosen,
-    a.ProfileOpened,
-    a.SetupFailed,
-    a.LeaveWanted,
-    a.FailuresTold,
-    a.ClientLost,
+    opening.EntrySubmitted,
+    opening.KeychainChosen,
+    opening.ProfileOpened,
+    opening.SetupFailed,
+    person.LeaveWanted,
+    news.FailuresTold,
+    news.ClientLost,
 )
 
 
@@ -49,119 +43,65 @@ def reduce(state: AppState, action: Action) -> tuple[AppState, tuple[Effect, ...
     """Return the next state and what is to be done outside."""
     if state.setup is not None and state.setup.locked and not isinstance(action, _WHEN_LOCKED):
         return state, ()  # an answer that was under way must not bring the chat back
-    match action:
-        case a.EntrySubmitted() | a.KeychainChosen() | a.ProfileOpened() | a.SetupFailed():
-            return _enter(state, action)
-        case (
-            a.Submitted()
-            | a.DraftChanged()
-            | a.ContactChosen()
-            | a.ContactStepped()
-            | a.NextUnreadWanted()
-            | a.HistoryScrolled()
-            | a.MessageChosen()
-            | a.PanelScrolled()
-            | a.HelpToggled()
-            | a.Escaped()
-            | a.Answered()
-            | a.LeaveWanted()
-            | a.LockWanted()
-        ):
-            return _person(state, action)
-        case (
-            a.MessageArrived()
-            | a.MessageChanged()
-            | a.MessageRemoved()
-            | a.MessageMoved()
-            | a.ContactMoved()
-            | a.ContactWriting()
-            | a.RequestArrived()
-            | a.SessionRenewed()
-            | a.Announced()
-            | a.KeyTold()
-            | a.AuditWarned()
-            | a.LockChanged()
-            | a.FailuresTold()
-            | a.PhraseAsked()
-            | a.PhraseCompared()
-            | a.NewsLost()
-            | a.ClientLost()
-        ):
-            return answers.notified(state, action)
-        case a.CallFailed(locked=True):
-            return entering.lock(state)
-        case a.CallFailed():
-            return answers.refused(state, action)
-        case _:
-            return answers.answered(state, action)
+    if isinstance(action, opening.Opening):
+        return _enter(state, action)
+    if isinstance(action, person.Person):
+        return _person(state, action)
+    if isinstance(action, news.News):
+        return hearing.notified(state, action)
+    if isinstance(action, answer.CallFailed):
+        return entering.lock(state) if action.locked else answers.refused(state, action)
+    return answers.answered(state, action)
 
 
-def _enter(
-    state: AppState,
-    action: a.EntrySubmitted | a.KeychainChosen | a.ProfileOpened | a.SetupFailed,
-) -> Step:
+def _enter(state: AppState, action: opening.Opening) -> Step:
     match action:
-        case a.EntrySubmitted(entry):
+        case opening.EntrySubmitted(entry):
             return entering.entered(state, state.setup, entry) if state.setup else (state, ())
-        case a.KeychainChosen():
+        case opening.KeychainChosen():
             return entering.keychain_chosen(state, state.setup) if state.setup else (state, ())
-        case a.ProfileOpened():
+        case opening.ProfileOpened():
             return entering.opened(state)
-        case a.SetupFailed(text):
+        case opening.SetupFailed(text):
             return entering.failed(state, text)
         case _ as unreachable:
             assert_never(unreachable)
 
 
-def _person(
-    state: AppState,
-    action: a.Submitted
-    | a.DraftChanged
-    | a.ContactChosen
-    | a.ContactStepped
-    | a.NextUnreadWanted
-    | a.HistoryScrolled
-    | a.MessageChosen
-    | a.PanelScrolled
-    | a.HelpToggled
-    | a.Escaped
-    | a.Answered
-    | a.LeaveWanted
-    | a.LockWanted,
-) -> Step:
-    if isinstance(action, a.LeaveWanted):
+def _person(state: AppState, action: person.Person) -> Step:
+    if isinstance(action, person.LeaveWanted):
         asked = state.confirm is not None and state.confirm.question is Question.LEAVE
         return (state, (Leave(),)) if asked or state.setup else submit.leave(state)
     if state.setup is not None:  # there is no chat yet
-        back = isinstance(action, a.Escaped)
+        back = isinstance(action, person.Escaped)
         return entering.went_back(state, state.setup) if back else (state, ())
     match action:
-        case a.Submitted(text, now_ms):
+        case person.Submitted(text, now_ms):
             return submit.submitted(state, text, now_ms)
-        case a.DraftChanged(text):
+        case person.DraftChanged(text):
             return _drafted(state, text)
-        case a.ContactChosen(index):
+        case person.ContactChosen(index):
             known = 0 <= index < len(state.contacts)
             return open_chat(state, state.contacts[index].handle) if known else (state, ())
-        case a.ContactStepped(step):
+        case person.ContactStepped(step):
             return _stepped(state, step)
-        case a.NextUnreadWanted():
+        case person.NextUnreadWanted():
             return _next_unread(state)
-        case a.HistoryScrolled():
+        case person.HistoryScrolled():
             return _scrolled(state, action)
-        case a.MessageChosen(step):
+        case person.MessageChosen(step):
             return _chosen(state, step)
-        case a.PanelScrolled(first_line):
+        case person.PanelScrolled(first_line):
             return replace(state, panel_scroll=max(0, first_line)), ()
-        case a.HelpToggled():
+        case person.HelpToggled():
             if isinstance(state.panel, HelpPanel):
                 return close_panel(state)
             return open_panel(state, HelpPanel())
-        case a.Escaped():
+        case person.Escaped():
             return _escaped(state)
-        case a.LockWanted():
+        case person.LockWanted():
             return entering.lock(state, LockProfile())
-        case a.Answered(yes):
+        case person.Answered(yes):
             return _decided(state, yes=yes)
         case _ as unreachable:
             assert_never(unreachable)
@@ -201,7 +141,7 @@ def _next_unread(state: AppState) -> Step:
     return with_flash(state, "No unread messages."), ()
 
 
-def _scrolled(state: AppState, action: a.HistoryScrolled) -> Step:
+def _scrolled(state: AppState, action: person.HistoryScrolled) -> Step:
     if not state.active:
         return state, ()
     chat = replace(state.conversation(state.active), anchor=action.anchor)
@@ -235,7 +175,7 @@ def _escaped(state: AppState) -> Step:
     if chat.selected:
         state = with_chat(state, state.active, replace(chat, selected=""))
     if chat.anchor is not None:
-        return _scrolled(state, a.HistoryScrolled(None, at_top=False))
+        return _scrolled(state, person.HistoryScrolled(None, at_top=False))
     return state, ()
 
 

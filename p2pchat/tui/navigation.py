@@ -12,19 +12,10 @@ from typing import Final
 
 from p2pchat.sanitize import clean_line
 from p2pchat.tui import chats
+from p2pchat.tui.conversation import Conversation, Notice, Tone
 from p2pchat.tui.effects import Call, Effect, SetComposer
-from p2pchat.tui.state import (
-    PAGE_MESSAGES,
-    AppState,
-    Contact,
-    Conversation,
-    Flash,
-    Notice,
-    Panel,
-    PhrasePanel,
-    Tone,
-    VerifyPanel,
-)
+from p2pchat.tui.panel_state import Panel, PhrasePanel, VerifyPanel
+from p2pchat.tui.state import PAGE_MESSAGES, AppState, Contact, Flash
 
 FLASH_MAX_CHARS: Final = 300
 """A few lines on a narrow screen."""
@@ -143,3 +134,9 @@ def sentence(text: str) -> str:
     if text[-1] not in ".!?…":
         text += "."
     return text[0].upper() + text[1:]
+
+
+def warned(state: AppState, text: str) -> AppState:
+    """Say it once in full; the status bar goes on pointing to it."""
+    text = f"{sentence(text)} p2pchat audit show tells what happened."
+    return replace(with_flash(state, text, Tone.WARNING), warned=True)

@@ -14,20 +14,19 @@ from p2pchat.sanitize import clean_line
 from p2pchat.tui.changing import CHOSEN_MARK, REPLY_MARK, VANISH_MARK
 from p2pchat.tui.commands import COMMANDS
 from p2pchat.tui.comparing import VERIFIED_BY
+from p2pchat.tui.conversation import Tone
 from p2pchat.tui.history import message_lines
-from p2pchat.tui.state import (
-    AppState,
+from p2pchat.tui.panel_state import (
     Comparison,
-    Contact,
     HelpPanel,
     LinkPanel,
     Panel,
     PhrasePanel,
     SearchPanel,
-    Tone,
     VerifyPanel,
     WhoPanel,
 )
+from p2pchat.tui.state import AppState, Contact
 from p2pchat.tui.text import EMPTY, Fragment, Line, fit, line, paragraph, rule
 from p2pchat.tui.view import names
 from p2pchat.tui.words import (

@@ -10,11 +10,13 @@ from dataclasses import replace
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Trust
-from p2pchat.tui import actions as a
+from p2pchat.tui.actions import news
 from p2pchat.tui.comparing import ALARMING, ended_words
+from p2pchat.tui.conversation import Tone
 from p2pchat.tui.effects import Call, SetComposer
 from p2pchat.tui.navigation import Step, list_contacts, open_panel, with_flash, with_notice
-from p2pchat.tui.state import AppState, PhrasePanel, Tone
+from p2pchat.tui.panel_state import PhrasePanel
+from p2pchat.tui.state import AppState
 
 
 def asked_for(state: AppState, argument: str) -> Step:
@@ -89,7 +91,7 @@ def invited(state: AppState, handle: str, now_ms: int) -> Step:
     return with_flash(state, text), ()
 
 
-def compared(state: AppState, action: a.PhraseCompared) -> Step:
+def compared(state: AppState, action: news.PhraseCompared) -> Step:
     """A comparison has ended: say so on its page, and for good in the conversation."""
     handle = action.handle
     contact = state.contact(handle)

@@ -43,9 +43,9 @@ def mark_of(kind: str) -> str:
 def run(state: AppState, name: str, argument: str) -> Step:
     """Run ``/record`` or ``/sign``; the node judges whether it may be."""
     # Late: ``log`` needs the words above, and no screen.
+    from p2pchat.tui.conversation import Tone
     from p2pchat.tui.effects import Call, SetComposer
     from p2pchat.tui.navigation import with_flash
-    from p2pchat.tui.state import Tone
 
     contact = state.active_contact
     if contact is None:

@@ -17,7 +17,9 @@ from p2pchat.rpc.client import Client
 from p2pchat.rpc.connection import NotificationStream
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.tui import wire
-from p2pchat.tui.actions import Action, CallFailed, ClientLost, NewsLost
+from p2pchat.tui.actions import Action
+from p2pchat.tui.actions.answer import CallFailed
+from p2pchat.tui.actions.news import ClientLost, NewsLost
 from p2pchat.tui.effects import Call
 
 Dispatch = Callable[[Action], None]

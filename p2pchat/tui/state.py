@@ -10,38 +10,17 @@ What it deliberately does not do: change. ``model.reduce`` is the only place tha
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Trust
+from p2pchat.tui.conversation import Conversation, Tone
+from p2pchat.tui.panel_state import Panel
 
 PAGE_MESSAGES: Final = 100
 """History is fetched in pages of this size; one page fills several screens."""
-QUOTE_MAX_CHARS: Final = 60
-"""Of a message above an answer to it."""
-EARLY_MOVES_MAX: Final = 64
-"""Delivery news kept for messages whose id the node has not told us yet."""
-
-
-class Delivery(StrEnum):
-    """How far a message came; the words of ``message.list``."""
-
-    QUEUED = "queued"
-    SENT = "sent"
-    DELIVERED = "delivered"
-    READ = "read"
-    FAILED = "failed"
-
-
-class Tone(StrEnum):
-    """How a line of ours is meant."""
-
-    INFO = "info"
-    GOOD = "good"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,86 +58,6 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation; ``key`` is the node's message id once it is known.
-
-    Attributes:
-        answers: Key of the message that it answers, or "".
-        quote: The beginning of that message, or "" if it is gone.
-        deleted: Its author deleted it.
-        reactions: Whether it is ours, and the reaction.
-        vanishes: It disappears after some time.
-    """
-
-    key: str
-    outgoing: bool
-    text: str = field(repr=False)
-    sent_at_ms: int
-    state: Delivery
-    reason: str = ""
-    kind: str = "text"
-    answers: str = ""
-    quote: str = ""
-    edited: bool = False
-    deleted: bool = False
-    reactions: tuple[tuple[bool, str], ...] = ()
-    vanishes: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A line of ours inside a conversation, such as a renewed session."""
-
-    key: str
-    text: str
-    at_ms: int
-    tone: Tone = Tone.INFO
-
-
-Entry = Message | Notice
-
-
-@dataclass(frozen=True, slots=True)
-class Anchor:
-    """Where a conversation is scrolled to, counted from its newest end.
-
-    Attributes:
-        from_end: Entries wholly below the window.
-        hidden: Lines of the next entry that are below the window too.
-    """
-
-    from_end: int
-    hidden: int
-
-
-@dataclass(frozen=True, slots=True)
-class Conversation:
-    """What is loaded of one contact's history, and how it is being looked at.
-
-    Attributes:
-        entries: Oldest first.
-        loaded: The newest page has come.
-        loading: A page is on its way.
-        complete: Nothing older exists.
-        draft: Text in the composer that was not sent.
-        anchor: Scroll position; None follows the newest line.
-        selected: Key of the message that was chosen for the next command, or "".
-        first_new: Key of the message above which the "new messages" rule stands.
-        early: Delivery news that came before the message's id did.
-    """
-
-    entries: tuple[Entry, ...] = ()
-    loaded: bool = False
-    loading: bool = False
-    complete: bool = False
-    draft: str = field(default="", repr=False)
-    anchor: Anchor | None = None
-    first_new: str = ""
-    selected: str = ""
-    early: tuple[tuple[str, Delivery, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Identity:
     """Ourselves."""
 
@@ -174,95 +73,6 @@ class Flash:
 
     text: str
     tone: Tone = Tone.INFO
-
-
-# --- Panels: they take the place of the chat until Esc ------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class HelpPanel:
-    """Keys, commands and signs."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinkPanel:
-    """The own contact link."""
-
-
-class Comparison(Enum):
-    """Result of comparing safety numbers; it stays on the screen."""
-
-    NONE = "none"
-    RUNNING = "running"
-    AGREED = "agreed"
-    DIFFERED = "differed"
-
-
-@dataclass(frozen=True, slots=True)
-class VerifyPanel:
-    """Safety-number comparison with one contact.
-
-    Attributes:
-        number: Sixty digits, or "" while they are being fetched.
-        pasted: The digits that were compared last, without white space.
-        problem: Why nothing could be compared.
-    """
-
-    handle: str
-    number: str = ""
-    pasted: str = ""
-    comparison: Comparison = Comparison.NONE
-    problem: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PhrasePanel:
-    """A phrase is typed, unseen, to be compared with the one that a contact types.
-
-    Attributes:
-        invited: The contact has typed already.
-        running: Ours is typed; the other one is awaited.
-        result: How it ended, or why it did not begin; "" until then.
-        tone: Of the result.
-    """
-
-    handle: str
-    invited: bool = False
-    running: bool = False
-    result: str = ""
-    tone: Tone = Tone.INFO
-
-    @property
-    def agreed(self) -> bool:
-        """Both were the same: nothing is to be typed any more."""
-        return bool(self.result) and self.tone is Tone.GOOD
-
-
-@dataclass(frozen=True, slots=True)
-class WhoPanel:
-    """Who a contact is, as of ``now_ms``."""
-
-    handle: str
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SearchPanel:
-    """Messages of one contact that contain all words, or from a day on.
-
-    Attributes:
-        words: Or the day, as typed.
-        found: None while searching.
-        after_ms: When the day begins.
-    """
-
-    handle: str
-    words: str
-    found: tuple[Message, ...] | None = None
-    after_ms: int | None = None
-
-
-Panel = HelpPanel | LinkPanel | VerifyPanel | PhrasePanel | WhoPanel | SearchPanel
 
 
 class Question(Enum):

@@ -14,26 +14,21 @@ from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
 from p2pchat.tui import changing, chats, phrase, recording
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
+from p2pchat.tui.conversation import Delivery, Message, Tone
 from p2pchat.tui.dates import day_span_ms
 from p2pchat.tui.effects import Call, Leave, LockProfile, SetComposer
 from p2pchat.tui.entering import lock
 from p2pchat.tui.navigation import Step, open_chat, open_panel, sentence, with_chat, with_flash
-from p2pchat.tui.state import (
-    AppState,
+from p2pchat.tui.panel_state import (
     Comparison,
-    Confirm,
-    Contact,
-    Delivery,
     HelpPanel,
     LinkPanel,
-    Message,
     PhrasePanel,
-    Question,
     SearchPanel,
-    Tone,
     VerifyPanel,
     WhoPanel,
 )
+from p2pchat.tui.state import AppState, Confirm, Contact, Question
 
 SAME: Final = "same"
 """Typed in place of the number by people who compared it by voice."""

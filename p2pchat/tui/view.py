@@ -12,16 +12,10 @@ from p2pchat.constants import TEXT_MAX_BYTES
 from p2pchat.identity.trust import Trust
 from p2pchat.tui import chats
 from p2pchat.tui.cells import clip, width
+from p2pchat.tui.conversation import Tone
 from p2pchat.tui.history import Names
-from p2pchat.tui.state import (
-    AppState,
-    Comparison,
-    Contact,
-    PhrasePanel,
-    Question,
-    Tone,
-    VerifyPanel,
-)
+from p2pchat.tui.panel_state import Comparison, PhrasePanel, VerifyPanel
+from p2pchat.tui.state import AppState, Contact, Question
 from p2pchat.tui.text import EMPTY, Line, fit, line, line_width, paragraph, rule, spread
 from p2pchat.tui.words import (
     OFFLINE,

@@ -12,7 +12,8 @@ from p2pchat.identity.trust import Trust
 from p2pchat.tui.cells import clip, width
 from p2pchat.tui.changing import VANISH_MARK, span
 from p2pchat.tui.comparing import VERIFIED_BY, ago
-from p2pchat.tui.state import Contact, Delivery
+from p2pchat.tui.conversation import Delivery
+from p2pchat.tui.state import Contact
 from p2pchat.tui.text import Fragment, Line, line
 
 ONLINE: Final = "●"

@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 import pytest
 
-from p2pchat.tui.actions import MessageArrived
+from p2pchat.tui.actions.news import MessageArrived
+from p2pchat.tui.conversation import Delivery, Message
 from p2pchat.tui.history import Names, message_lines
-from p2pchat.tui.state import Delivery, Message
 from p2pchat.tui.wire import notified
 from tests.support.node_world import delivered, memory_world
 

@@ -8,7 +8,7 @@ import pytest
 
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.tui.changing import chosen, shown_reaction, span, timer_text
-from p2pchat.tui.state import Anchor, Conversation, Delivery, Message, Notice
+from p2pchat.tui.conversation import Anchor, Conversation, Delivery, Message, Notice
 from tests.support.node_world import until
 from tests.tui.dataset import DataSet, contact, message
 from tests.tui.terminal import terminal

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from p2pchat.sanitize import clean_text
 from p2pchat.tui import chats
+from p2pchat.tui.conversation import Anchor, Conversation, Delivery, Message, Notice
 from p2pchat.tui.history import History, Names
-from p2pchat.tui.state import Anchor, Conversation, Delivery, Message, Notice
 from p2pchat.tui.text import Line, line_width
 
 NAMES = Names("Alice", "Bob")

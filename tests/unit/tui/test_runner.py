@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from p2pchat.rpc.protocol import RpcCode, RpcError
-from p2pchat.tui import actions as a
-from p2pchat.tui.actions import Action
+from p2pchat.tui.actions import Action, answer, news
+from p2pchat.tui.conversation import Delivery
 from p2pchat.tui.effects import Call
 from p2pchat.tui.runner import LOST, Runner
-from p2pchat.tui.state import Delivery
 from tests.tui.dataset import DataSet, contact
 
 
@@ -40,7 +39,7 @@ async def test_calls_keep_their_order_and_repeated_questions_are_asked_once() ->
         "message.send",
         "message.send",
     ]
-    assert [each.local_key for each in actions if isinstance(each, a.MessageStored)] == [
+    assert [each.local_key for each in actions if isinstance(each, answer.MessageStored)] == [
         "one",
         "two",
         "one",
@@ -66,8 +65,8 @@ async def test_refusals_say_whether_trust_was_the_reason() -> None:
     client.refuse["contact.add"] = RpcError(RpcCode.INVALID_PARAMS, "no link")
     verify, add = Call("contact.verify"), Call("contact.add")
     assert await drive(client, verify, add) == [
-        a.CallFailed(verify, "no", trust=True),
-        a.CallFailed(add, "no link", trust=False),
+        answer.CallFailed(verify, "no", trust=True),
+        answer.CallFailed(add, "no link", trust=False),
     ]
 
 
@@ -79,7 +78,7 @@ async def test_notifications_end_with_the_node() -> None:
     client.refuse["node.status"] = RpcError(RpcCode.FAILED, "the node ended")
     actions: list[Action] = []
     await Runner(actions.append, lambda: 0).follow(client, client.notifications())
-    assert actions == [a.MessageMoved("Bob", "1", Delivery.SENT), a.ClientLost(LOST)]
+    assert actions == [news.MessageMoved("Bob", "1", Delivery.SENT), news.ClientLost(LOST)]
 
 
 async def test_a_listener_that_was_cut_off_listens_and_lists_anew() -> None:
@@ -88,4 +87,4 @@ async def test_a_listener_that_was_cut_off_listens_and_lists_anew() -> None:
     client.stream.end()
     actions: list[Action] = []
     await Runner(actions.append, lambda: 0).follow(client, client.notifications())
-    assert actions == [a.NewsLost(), a.NewsLost(), a.ClientLost(LOST)]
+    assert actions == [news.NewsLost(), news.NewsLost(), news.ClientLost(LOST)]

@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Trust
-from p2pchat.tui import actions as a
 from p2pchat.tui import view
-from p2pchat.tui.actions import Action
+from p2pchat.tui.actions import Action, answer, news, opening, person
+from p2pchat.tui.conversation import Anchor, Delivery, Message
 from p2pchat.tui.effects import Call, SetComposer
 from p2pchat.tui.firstrun import setup_lines
 from p2pchat.tui.history import History
 from p2pchat.tui.layout import body_lines
 from p2pchat.tui.model import reduce
-from p2pchat.tui.state import Anchor, AppState, Contact, Delivery, Identity, Message, Setup, Step
+from p2pchat.tui.state import AppState, Contact, Identity, Setup, Step
 from p2pchat.tui.text import line_width
 
 HANDLES = st.sampled_from(["", "Ann", "Bob", "gone"])
@@ -106,61 +106,65 @@ CALLS = st.builds(
 )
 ANCHORS = st.none() | st.builds(Anchor, st.integers(0, 5), st.integers(0, 5))
 ACTIONS: st.SearchStrategy[Action] = st.one_of(
-    st.builds(a.Submitted, WORDS, TIMES),
-    st.builds(a.DraftChanged, WORDS),
-    st.builds(a.ContactChosen, st.integers(-1, 9)),
-    st.builds(a.ContactStepped, st.integers(-2, 2)),
-    st.just(a.NextUnreadWanted()),
-    st.builds(a.HistoryScrolled, ANCHORS, st.booleans()),
-    st.builds(a.PanelScrolled, st.integers(-5, 90)),
-    st.just(a.HelpToggled()),
-    st.just(a.Escaped()),
-    st.builds(a.Answered, st.booleans()),
-    st.just(a.LeaveWanted()),
-    st.just(a.LockWanted()),
-    st.just(a.LockChanged()),
-    st.builds(a.FailuresTold, st.integers(0, 9), TIMES),
-    st.builds(a.EntrySubmitted, st.sampled_from([b"", b"Ann", b"\xff", b"x" * 99]).map(Secret)),
-    st.just(a.KeychainChosen()),
-    st.just(a.ProfileOpened()),
-    st.builds(a.SetupFailed, WORDS),
-    st.builds(a.IdentityShown, st.builds(Identity, WORDS, WORDS, WORDS)),
-    st.builds(a.StatusShown, st.lists(WORDS, max_size=2).map(tuple)),
-    st.builds(a.WarningsListed, st.lists(WORDS, max_size=2).map(tuple)),
-    st.builds(a.ContactsListed, CONTACTS),
-    st.builds(a.ContactAdded, HANDLES.filter(bool)),
-    st.builds(a.ContactSettled, HANDLES, st.sampled_from(["contact.remove", "contact.block", "x"])),
-    st.builds(a.HistoryLoaded, HANDLES, KEYS, PAGES),
-    st.builds(a.SearchDone, HANDLES, WORDS | TIMES, PAGES),
-    st.builds(a.Exported, WORDS, st.integers(0, 3)),
-    st.builds(a.MessageStored, HANDLES, KEYS, KEYS, DELIVERY),
-    st.builds(a.NumberShown, HANDLES, st.sampled_from(["", "11111 22222"])),
-    st.builds(a.NumberAgreed, HANDLES),
-    st.builds(a.Retried, HANDLES),
-    st.builds(a.RecordChanged, HANDLES),
-    st.builds(a.PhraseOffered, HANDLES, st.booleans()),
-    st.builds(a.PhraseSettled, HANDLES, WORDS),
-    st.builds(a.PhraseAsked, HANDLES, TIMES),
-    st.builds(a.PhraseCompared, HANDLES, WORDS, st.integers(0, 3), TIMES),
-    st.builds(a.MarkedRead, HANDLES),
-    st.builds(a.CallFailed, CALLS, WORDS, st.booleans(), st.booleans()),
-    st.builds(a.MessageArrived, HANDLES, MESSAGES),
-    st.builds(a.MessageChosen, st.sampled_from([-1, 1])),
-    st.builds(a.MessageHandled, HANDLES),
-    st.builds(a.WritingTold, st.booleans()),
-    st.builds(a.ContactWriting, HANDLES, st.booleans()),
-    st.builds(a.RecordChanged, HANDLES),
-    st.builds(a.MessageChanged, HANDLES, MESSAGES),
-    st.builds(a.MessageRemoved, HANDLES, KEYS),
-    st.builds(a.MessageMoved, HANDLES, KEYS, DELIVERY, WORDS),
-    st.builds(a.ContactMoved, HANDLES, st.booleans(), TRUST, st.booleans()),
-    st.builds(a.RequestArrived, WORDS),
-    st.builds(a.SessionRenewed, HANDLES, WORDS, TIMES),
-    st.builds(a.Announced, HANDLES, WORDS, TIMES),
-    st.builds(a.KeyTold, HANDLES, st.sampled_from(["revoked", "x"]), TIMES, TIMES),
-    st.builds(a.AuditWarned, WORDS),
-    st.just(a.NewsLost()),
-    st.builds(a.ClientLost, WORDS),
+    st.builds(person.Submitted, WORDS, TIMES),
+    st.builds(person.DraftChanged, WORDS),
+    st.builds(person.ContactChosen, st.integers(-1, 9)),
+    st.builds(person.ContactStepped, st.integers(-2, 2)),
+    st.just(person.NextUnreadWanted()),
+    st.builds(person.HistoryScrolled, ANCHORS, st.booleans()),
+    st.builds(person.PanelScrolled, st.integers(-5, 90)),
+    st.just(person.HelpToggled()),
+    st.just(person.Escaped()),
+    st.builds(person.Answered, st.booleans()),
+    st.just(person.LeaveWanted()),
+    st.just(person.LockWanted()),
+    st.just(news.LockChanged()),
+    st.builds(news.FailuresTold, st.integers(0, 9), TIMES),
+    st.builds(
+        opening.EntrySubmitted, st.sampled_from([b"", b"Ann", b"\xff", b"x" * 99]).map(Secret)
+    ),
+    st.just(opening.KeychainChosen()),
+    st.just(opening.ProfileOpened()),
+    st.builds(opening.SetupFailed, WORDS),
+    st.builds(answer.IdentityShown, st.builds(Identity, WORDS, WORDS, WORDS)),
+    st.builds(answer.StatusShown, st.lists(WORDS, max_size=2).map(tuple)),
+    st.builds(answer.WarningsListed, st.lists(WORDS, max_size=2).map(tuple)),
+    st.builds(answer.ContactsListed, CONTACTS),
+    st.builds(answer.ContactAdded, HANDLES.filter(bool)),
+    st.builds(
+        answer.ContactSettled, HANDLES, st.sampled_from(["contact.remove", "contact.block", "x"])
+    ),
+    st.builds(answer.HistoryLoaded, HANDLES, KEYS, PAGES),
+    st.builds(answer.SearchDone, HANDLES, WORDS | TIMES, PAGES),
+    st.builds(answer.Exported, WORDS, st.integers(0, 3)),
+    st.builds(answer.MessageStored, HANDLES, KEYS, KEYS, DELIVERY),
+    st.builds(answer.NumberShown, HANDLES, st.sampled_from(["", "11111 22222"])),
+    st.builds(answer.NumberAgreed, HANDLES),
+    st.builds(answer.Retried, HANDLES),
+    st.builds(answer.RecordChanged, HANDLES),
+    st.builds(answer.PhraseOffered, HANDLES, st.booleans()),
+    st.builds(answer.PhraseSettled, HANDLES, WORDS),
+    st.builds(news.PhraseAsked, HANDLES, TIMES),
+    st.builds(news.PhraseCompared, HANDLES, WORDS, st.integers(0, 3), TIMES),
+    st.builds(answer.MarkedRead, HANDLES),
+    st.builds(answer.CallFailed, CALLS, WORDS, st.booleans(), st.booleans()),
+    st.builds(news.MessageArrived, HANDLES, MESSAGES),
+    st.builds(person.MessageChosen, st.sampled_from([-1, 1])),
+    st.builds(answer.MessageHandled, HANDLES),
+    st.builds(answer.WritingTold, st.booleans()),
+    st.builds(news.ContactWriting, HANDLES, st.booleans()),
+    st.builds(answer.RecordChanged, HANDLES),
+    st.builds(news.MessageChanged, HANDLES, MESSAGES),
+    st.builds(news.MessageRemoved, HANDLES, KEYS),
+    st.builds(news.MessageMoved, HANDLES, KEYS, DELIVERY, WORDS),
+    st.builds(news.ContactMoved, HANDLES, st.booleans(), TRUST, st.booleans()),
+    st.builds(news.RequestArrived, WORDS),
+    st.builds(news.SessionRenewed, HANDLES, WORDS, TIMES),
+    st.builds(news.Announced, HANDLES, WORDS, TIMES),
+    st.builds(news.KeyTold, HANDLES, st.sampled_from(["revoked", "x"]), TIMES, TIMES),
+    st.builds(news.AuditWarned, WORDS),
+    st.just(news.NewsLost()),
+    st.builds(news.ClientLost, WORDS),
 )
 STARTS = st.sampled_from(
     [

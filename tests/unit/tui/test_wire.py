@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from p2pchat.identity.trust import Trust
-from p2pchat.tui import actions as a
+from p2pchat.tui.actions import answer, news
+from p2pchat.tui.conversation import Delivery, Message
 from p2pchat.tui.effects import Call
-from p2pchat.tui.state import Delivery, Message
 from p2pchat.tui.wire import answered, notified
 
 NOW = 1_795_435_200_000
@@ -68,7 +68,7 @@ def contact(**more: Any) -> dict[str, Any]:
 
 def test_a_contact_is_cleaned_but_its_handle_is_kept() -> None:
     action = answered(Call("contact.list"), [contact(), contact(name="\u200b")])
-    assert isinstance(action, a.ContactsListed)
+    assert isinstance(action, answer.ContactsListed)
     first, nameless = action.contacts
     assert (first.handle, first.name, first.trust) == ("Bob\x1b", CLEAN, Trust.REQUEST)
     assert (first.offline_reason, first.unread, first.offered_peer_id) == (CLEAN, 0, "")
@@ -88,35 +88,35 @@ def test_messages_are_cleaned() -> None:
     }
     call = Call("message.list", (("contact", "Bob"), ("before", "9")), "Bob")
     expected = Message("1", True, CLEAN + "\nsecond", NOW, Delivery.FAILED, CLEAN)
-    assert answered(call, [entry]) == a.HistoryLoaded("Bob", "9", (expected,))
+    assert answered(call, [entry]) == answer.HistoryLoaded("Bob", "9", (expected,))
     search = Call("message.list", (("contact", "Bob"), ("search", "x")), "Bob")
-    assert answered(search, [entry]) == a.SearchDone("Bob", "x", (expected,))
+    assert answered(search, [entry]) == answer.SearchDone("Bob", "x", (expected,))
 
 
 def test_notifications() -> None:
     received = {"contact": "Bob", "message_id": "1", "text": EVIL, "sent_at_ms": NOW}
-    assert notified("message.received", received, NOW) == a.MessageArrived(
+    assert notified("message.received", received, NOW) == news.MessageArrived(
         "Bob", Message("1", False, CLEAN, NOW, Delivery.DELIVERED)
     )
     moved = {"contact": "Bob", "message_id": "1", "state": "sent"}
-    assert notified("message.state", moved, NOW) == a.MessageMoved("Bob", "1", Delivery.SENT)
+    assert notified("message.state", moved, NOW) == news.MessageMoved("Bob", "1", Delivery.SENT)
     seen = {"contact": "Bob", "online": True, "trust": "verified", "pq": False}
-    assert notified("contact.state", seen, NOW) == a.ContactMoved(
+    assert notified("contact.state", seen, NOW) == news.ContactMoved(
         "Bob", True, Trust.VERIFIED, False
     )
     request = {"contact": "x", "name": EVIL, "peer_id": "y", "note": "z"}
-    assert notified("contact.request", request, NOW) == a.RequestArrived(CLEAN)
+    assert notified("contact.request", request, NOW) == news.RequestArrived(CLEAN)
     restarted = {"contact": "Bob", "cause": EVIL}
-    assert notified("session.restarted", restarted, NOW) == a.SessionRenewed("Bob", CLEAN, NOW)
+    assert notified("session.restarted", restarted, NOW) == news.SessionRenewed("Bob", CLEAN, NOW)
     differed = {"contact": "Bob", "lost_here": 1, "sent_elsewhere": 2, "lost_there": 0}
     action = notified("ledger.differed", {**differed, "forked": False}, NOW)
-    assert isinstance(action, a.Announced)
+    assert isinstance(action, news.Announced)
     assert action.handle == "Bob"
     assert "missing here, though delivered before: 1" in action.text
     assert "sent in your name and not known here: 2" in action.text
     assert "another past" not in action.text
     key = {"contact": "Bob", "news": "revoked", "at_ms": 7}
-    assert notified("contact.key", key, NOW) == a.KeyTold("Bob", "revoked", 7, NOW)
+    assert notified("contact.key", key, NOW) == news.KeyTold("Bob", "revoked", 7, NOW)
     assert notified("of.a.later.version", {}, NOW) is None
 
 
@@ -133,4 +133,4 @@ def test_any_notification_is_an_action_or_nothing(method: str, params: dict[str,
 @pytest.mark.parametrize("number", ["", "12345 x", "１２３４５", "\x1b[2J"])
 def test_a_safety_number_is_digits_or_nothing(number: str) -> None:
     action = answered(Call("contact.safety_number", (), "Bob"), {"number": number})
-    assert action == a.NumberShown("Bob", "") or isinstance(action, a.CallFailed)
+    assert action == answer.NumberShown("Bob", "") or isinstance(action, answer.CallFailed)

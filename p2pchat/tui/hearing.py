@@ -1,0 +1,108 @@
+"""What the client tells unasked does to the state; pure and total.
+
+Counts and reasons are the node's to know: after most news the contact list is asked for again,
+instead of being guessed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC
+from types import MappingProxyType
+from typing import assert_never
+
+from p2pchat.tui import chats, phrase
+from p2pchat.tui.actions import news
+from p2pchat.tui.conversation import Delivery, Tone
+from p2pchat.tui.effects import Call, Effect
+from p2pchat.tui.navigation import (
+    Step,
+    is_watched,
+    list_contacts,
+    load,
+    mark_read,
+    warned,
+    with_chat,
+    with_contact,
+    with_flash,
+    with_notice,
+)
+from p2pchat.tui.state import AppState
+from p2pchat.tui.words import KEY_NEWS, failures, short_date
+
+
+def notified(state: AppState, action: news.News) -> Step:
+    """Take in a notification."""
+    match action:
+        case news.MessageArrived(handle, message):
+            chat = state.conversation(handle)
+            if chat.loaded or chat.loading:
+                state = with_chat(state, handle, chats.append(chat, message))
+            if is_watched(state, handle):
+                return state, (mark_read(handle),)
+            return state, (list_contacts(),)
+        case news.ContactWriting(handle, writing):
+            others = state.writing - {handle}
+            return replace(state, writing=others | {handle} if writing else others), ()
+        case news.MessageChanged(handle, message):
+            chat = chats.changed(state.conversation(handle), message)
+            return with_chat(state, handle, chat), ()
+        case news.MessageRemoved(handle, message_id):
+            chat = chats.removed(state.conversation(handle), message_id)
+            return with_chat(state, handle, chat), ()
+        case news.MessageMoved(handle, message_id, delivery, reason):
+            chat = chats.moved(state.conversation(handle), message_id, delivery, reason)
+            state = with_chat(state, handle, chat)
+            if delivery is Delivery.FAILED and not reason:
+                return load(state, handle)  # the reason stands in the list only
+            return state, ()
+        case news.ContactMoved(handle, online, trust, post_quantum):
+            contact = state.contact(handle)
+            if contact is not None:
+                contact = replace(contact, online=online, trust=trust, post_quantum=post_quantum)
+                state = with_contact(state, contact)
+            return state, (list_contacts(),)
+        case news.RequestArrived(name):
+            text = f"{name} asks to talk with you. Alt+a shows the request."
+            return with_flash(state, text), (list_contacts(),)
+        case news.SessionRenewed(handle, cause, now_ms):
+            text = f"The encrypted session was renewed ({cause}). What waited is sent again."
+            return with_notice(state, handle, text, now_ms), ()
+        case news.Announced(handle, text, now_ms):
+            return with_notice(state, handle, text, now_ms), ()
+        case news.KeyTold(handle, what, at_ms, now_ms):
+            contact = state.contact(handle)
+            if contact is None or what not in KEY_NEWS:
+                return state, ()
+            text = KEY_NEWS[what].format(name=contact.name, date=short_date(at_ms, UTC))
+            state = with_notice(state, handle, text, now_ms, Tone.WARNING)
+            return state, (list_contacts(),)
+        case news.AuditWarned(text):
+            return warned(state, text), ()
+        case news.PhraseAsked(handle, now_ms):
+            return phrase.invited(state, handle, now_ms)
+        case news.PhraseCompared():
+            return phrase.compared(state, action)
+        case news.NewsLost():
+            return _list_anew(state)
+        case news.LockChanged():
+            return state, (Call("node.status"),)  # refused if it is locked, which locks the screen
+        case news.FailuresTold(count, last_at_ms):
+            return replace(state, warning=failures(count, last_at_ms)), ()
+        case news.ClientLost(text):
+            if state.setup is not None and state.setup.locked:
+                return replace(state, lost=text, setup=replace(state.setup, error=text)), ()
+            return replace(state, lost=text), ()
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def _list_anew(state: AppState) -> Step:
+    """Forget what was listed; drafts and messages on their way to the node stay."""
+    forgotten = {handle: chats.forget(chat) for handle, chat in state.conversations.items()}
+    state = replace(state, conversations=MappingProxyType(forgotten))
+    effects: tuple[Effect, ...] = (list_contacts(),)
+    if state.active_contact is not None:
+        state, more = load(state, state.active)
+        effects += more
+    return state, effects
