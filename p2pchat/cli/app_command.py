@@ -7,7 +7,7 @@ from argparse import Namespace
 from p2pchat.cli.opening import profile_path
 from p2pchat.cli.unlock import configured_passphrase, is_opened_by_passphrase, read_passphrase
 from p2pchat.rpc.opening import is_served
-from p2pchat.tui.app import main
+from p2pchat.tui.main import main
 
 
 def run_app(args: Namespace) -> int:

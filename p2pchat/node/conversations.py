@@ -28,6 +28,7 @@ class ConversationDesk:
         peer: Peer,
         *,
         before: bytes | None,
+        after: bytes | None,
         limit: int,
         search: str | None,
         after_ms: int | None,
@@ -37,6 +38,10 @@ class ConversationDesk:
         """Return one page, at most ``MESSAGES_MAX``, oldest first."""
         if not 1 <= limit <= MESSAGES_MAX:
             raise UsageError(f"ask for 1 to {MESSAGES_MAX} messages at once")
+        if after is not None:
+            if oldest or any(each is not None for each in (before, search, after_ms, before_ms)):
+                raise UsageError("what comes after a message is asked for with a limit alone")
+            return await self._env.store.read(lambda tx: _after(tx, peer.contact_id, after, limit))
         return await self._env.store.read(
             lambda tx: tx.messages(
                 peer.contact_id,
@@ -93,3 +98,10 @@ class ConversationDesk:
                 ) from None
             finally:
                 waiting.close()
+
+
+def _after(tx: Transaction, contact_id: int, message_id: bytes, limit: int) -> list[MessageRecord]:
+    start = tx.message(contact_id, message_id)
+    if start is None:
+        raise UsageError("there is no such message to start after")
+    return tx.messages_above(contact_id, start.position, limit)

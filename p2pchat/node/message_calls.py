@@ -104,6 +104,7 @@ class MessageCalls(Desks):
         contact: str,
         *,
         before: str | None = None,
+        after: str | None = None,
         limit: int = 50,
         search: str | None = None,
         after_ms: int | None = None,
@@ -115,6 +116,7 @@ class MessageCalls(Desks):
         Args:
             contact: Whose.
             before: Only those before this message id.
+            after: The oldest ones after this message id; with ``limit`` alone.
             limit: How many, at most ``MESSAGES_MAX``.
             search: Only those that contain all these words.
             after_ms: Only those that state this time or a later one.
@@ -122,10 +124,10 @@ class MessageCalls(Desks):
             oldest: The oldest of all these, in place of the newest; not with ``search``.
         """
         peer = self._book.find(contact)
-        anchor = None if before is None else parse_message_id(before)
         records = await self._conversations.messages(
             peer,
-            before=anchor,
+            before=None if before is None else parse_message_id(before),
+            after=None if after is None else parse_message_id(after),
             limit=limit,
             search=search,
             after_ms=after_ms,

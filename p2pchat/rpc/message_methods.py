@@ -73,6 +73,7 @@ class MessageMethods:
         views = await self._node.messages(
             params.contact,
             before=params.before,
+            after=params.after,
             limit=params.limit,
             search=params.search,
             after_ms=params.after_ms,

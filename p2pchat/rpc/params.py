@@ -178,6 +178,7 @@ class ListParams(ContactParams, frozen=True):
     after_ms: Time | None = None
     before_ms: Time | None = None
     oldest: bool = False
+    after: MessageId | None = None
 
 
 class SearchParams(Params, frozen=True):

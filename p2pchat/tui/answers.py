@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, assert_never
 
 from p2pchat.identity.trust import Trust
-from p2pchat.tui import chats, phrase
+from p2pchat.tui import chats, finding, phrase, visiting
 from p2pchat.tui.actions import answer
 from p2pchat.tui.conversation import Delivery, Tone
 from p2pchat.tui.effects import Call, SetComposer
@@ -57,16 +57,12 @@ def answered(state: AppState, action: answer.Answer) -> Step:
             return _settled(state, handle, method)
         case answer.HistoryLoaded(handle, before, messages):
             chat = chats.merge_page(state.conversation(handle), before, messages)
+            state = visiting.older_loaded(state, handle, before, messages)
             return see(with_chat(state, handle, chat), handle)
+        case answer.NewerLoaded(handle, after, messages):
+            return visiting.newer_loaded(state, handle, after, messages), ()
         case answer.SearchDone(handle, wanted, found):
-            panel = state.panel
-            if (
-                isinstance(panel, SearchPanel)
-                and panel.handle == handle
-                and wanted == (panel.words if panel.after_ms is None else panel.after_ms)
-            ):
-                return replace(state, panel=replace(panel, found=found)), ()
-            return state, ()
+            return finding.done(state, handle, wanted, found), ()
         case answer.MessageStored(handle, local_key, message_id, delivery):
             chat = chats.stored(state.conversation(handle), local_key, message_id, delivery)
             return with_chat(state, handle, chat), ()
@@ -82,6 +78,8 @@ def answered(state: AppState, action: answer.Answer) -> Step:
         case answer.RecordChanged(handle):
             chat = state.conversation(handle)
             state = with_chat(state, handle, replace(chat, draft=""))
+            if state.active == handle:
+                state = replace(state, visit=None)
             state, effects = load(state, handle)
             return state, (*effects, list_contacts())
         case answer.Retried(handle):
@@ -127,7 +125,7 @@ def _listed(state: AppState, contacts: tuple[Contact, ...]) -> Step:
     if state.setup is not None:
         return state, ()
     if state.active_contact is None:
-        state = replace(state, active="")
+        state = replace(state, active="", visit=None)
         unread = [each.handle for each in ordered if each.unread]
         first = unread or [each.handle for each in ordered]
         if not first:
@@ -151,7 +149,7 @@ def _added(state: AppState, handle: str) -> Step:
     chat = state.conversation(state.active)
     if state.active and chat.draft.startswith("/"):
         state = with_chat(state, state.active, replace(chat, draft=""))
-    state = replace(state, active=handle, panel=None)
+    state = replace(state, active=handle, visit=None, panel=None)
     text = "Added. Compare safety numbers with /verify when you can."
     effects = (SetComposer(state.conversation(handle).draft), list_contacts())
     return with_flash(state, text, Tone.GOOD), effects
@@ -201,8 +199,9 @@ def refused(state: AppState, action: answer.CallFailed) -> Step:
             return state, (SetComposer(typed),) if call.handle == state.active else ()
         case "contact.compare":
             return phrase.refused(state, call.handle, text), ()
-        case "message.list":
+        case "message.list" | "message.search":
             chat = state.conversation(call.handle)
+            state = visiting.refused(state, call.handle)
             state = with_chat(state, call.handle, replace(chat, loading=False))
             if isinstance(state.panel, SearchPanel):
                 state = replace(state, panel=None)

@@ -12,11 +12,8 @@ import base64
 import contextlib
 import gc
 import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import tzinfo
-from pathlib import Path
 from typing import Final, assert_never
 
 from prompt_toolkit.application import Application
@@ -26,25 +23,23 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.input import Input
 from prompt_toolkit.output import Output
 
-from p2pchat.config import load_config
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import LockedError, P2PChatError, UsageError
 from p2pchat.rpc.client import Client, SocketClient
 from p2pchat.rpc.idle import IdleWatch
 from p2pchat.rpc.protocol import RpcError
-from p2pchat.store.profile import Profile
-from p2pchat.tui import chats, layout, surface
 from p2pchat.tui import effects as e
+from p2pchat.tui import hits, layout, surface
 from p2pchat.tui.actions import Action, opening, person
 from p2pchat.tui.effects import Effect
-from p2pchat.tui.host import Host, Needed, ProfileHost
+from p2pchat.tui.host import Host, Needed
 from p2pchat.tui.keys import Controls, bindings
 from p2pchat.tui.model import reduce
 from p2pchat.tui.navigation import sentence
+from p2pchat.tui.panel_state import SearchPanel
 from p2pchat.tui.runner import Runner
 from p2pchat.tui.state import AppState, Setup, Step
 from p2pchat.tui.style import STYLE
-from p2pchat.tui.surface import GridOutput
 from p2pchat.tui.view import names
 
 ESCAPE_S: Final = 0.05
@@ -56,8 +51,6 @@ REDRAW_S: Final = 0.02
 LEAVING_SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 GC_THRESHOLD: Final = 50_000
 """Young objects before a collection; the default of 700 collects in the middle of key presses."""
-LOCK_AFTER_S: Final = 900.0
-"""Without a key press, unless the settings say otherwise."""
 
 _Order = e.CreateProfile | e.OpenProfile | e.LockProfile
 
@@ -291,58 +284,15 @@ class TerminalApp:
         """Scroll by the size that the body was last drawn with."""
         columns, rows = self.screen.body.size
         by = pages * layout.page(rows)
+        if isinstance(self.state.panel, SearchPanel):
+            self.dispatch(person.MessageChosen(-pages * hits.page(rows)))
+            return
         if self.state.panel is not None:
             last = max(0, layout.panel_length(self.state, columns, self._zone) - rows)
             first = max(0, min(last, min(self.state.panel_scroll, last) - by))
             self.dispatch(person.PanelScrolled(first))
             return
-        chat = self.state.conversation(self.state.active)
-        anchor, top = self.screen.history.scroll(chat, names(self.state), columns, rows, by)
-        self.dispatch(person.HistoryScrolled(anchor, at_top=top))
-
-
-def main(
-    profile: Path, *, passphrase: Secret | None = None, listen: Sequence[str] | None = None
-) -> int:
-    """Run the terminal app on a profile.
-
-    Args:
-        profile: Its folder; if there is no profile in it, the first-run steps make one.
-        passphrase: From a file; None asks on the screen.
-        listen: Addresses for a node started here; None leaves it to the settings.
-
-    Returns:
-        Exit code 0.
-
-    Raises:
-        UsageError: There is no terminal.
-        P2PChatError: The profile cannot be used.
-    """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the terminal app needs a terminal; `p2pchat node` runs without one")
-    lock_after_s = load_config(Profile(profile).config).lock_after_s
-    app = TerminalApp(
-        ProfileHost(profile, _now_ms(), listen),
-        passphrase=passphrase,
-        now_ms=_now_ms,
-        lock_after_s=(LOCK_AFTER_S if lock_after_s is None else lock_after_s) or None,
-        output=GridOutput.from_pty(sys.stdout),
-    )
-    asyncio.run(app.run())
-    _say_goodbye(app.state)
-    return 0
-
-
-def _say_goodbye(state: AppState) -> None:
-    """Tell what still waits, once the screen is the shell's again."""
-    waiting = sum(chats.queued(chat) for chat in state.conversations.values())
-    if waiting:
-        word = "message waits" if waiting == 1 else "messages wait"
-        print(  # noqa: T201 - the person's own terminal, after the app has left it
-            f"{waiting} {word} in the queue, safe on this computer, and will be sent when p2pchat "
-            "runs again."
+        anchor, top = self.screen.history.scroll(
+            self.state.shown, names(self.state), columns, rows, by
         )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+        self.dispatch(person.HistoryScrolled(anchor, at_top=top))

@@ -77,8 +77,7 @@ def run(state: AppState, name: str, argument: str) -> Step:
     handle = contact.handle
     if name == "disappearing":
         return _disappearing(state, handle, argument)
-    chat = state.conversation(handle)
-    message = _target(chat, _WANTED[name], theirs=name in ("reply", "react"))
+    message = _target(state.shown, _WANTED[name], theirs=name in ("reply", "react"))
     if message is None:
         return with_flash(state, _MISSING[name], Tone.ERROR), ()
     about: tuple[tuple[str, object], ...] = (("contact", handle), ("message_id", message.key))
@@ -131,10 +130,10 @@ def _clusters(text: str) -> list[tuple[str, int]]:
 
 
 def _unchosen(state: AppState, handle: str) -> AppState:
-    from p2pchat.tui.navigation import with_chat
+    from p2pchat.tui.navigation import with_chat, with_shown
 
-    chat = replace(state.conversation(handle), draft="", selected="")
-    return with_chat(state, handle, chat)
+    state = with_shown(state, replace(state.shown, selected=""))
+    return with_chat(state, handle, replace(state.conversation(handle), draft=""))
 
 
 def _disappearing(state: AppState, handle: str, argument: str) -> Step:

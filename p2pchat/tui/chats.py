@@ -72,6 +72,15 @@ def merge_page(chat: Conversation, before: str, page: tuple[Message, ...]) -> Co
     )
 
 
+def merge_newer(chat: Conversation, page: tuple[Message, ...]) -> Conversation:
+    """Take in the page after the newest message; the window stays on the same lines."""
+    known = {entry.key for entry in chat.entries}
+    fresh = tuple(message for message in page if message.key not in known)
+    anchor = chat.anchor or Anchor(0, 0)
+    moved = Anchor(anchor.from_end + len(fresh), anchor.hidden) if fresh else chat.anchor
+    return replace(chat, entries=chat.entries + fresh, anchor=moved, loading=False)
+
+
 def forget(chat: Conversation) -> Conversation:
     """Return the conversation as if its history had not been listed yet."""
     pending = tuple(
@@ -167,6 +176,19 @@ def oldest_id(chat: Conversation) -> str:
         if isinstance(entry, Message) and not entry.key.startswith(LOCAL_PREFIX):
             return entry.key
     return ""
+
+
+def newest_id(chat: Conversation) -> str:
+    """Return the id to ask for newer messages with, or ""."""
+    for entry in reversed(chat.entries):
+        if isinstance(entry, Message) and not entry.key.startswith(LOCAL_PREFIX):
+            return entry.key
+    return ""
+
+
+def entries_below(chat: Conversation, key: str) -> int:
+    """Count the entries that are newer than this one; 0 if it is not there."""
+    return next((at for at, each in enumerate(reversed(chat.entries)) if each.key == key), 0)
 
 
 def first_unread(chat: Conversation, unread: int) -> str:

@@ -49,6 +49,7 @@ COMMANDS: Final = (
     CommandSpec("record", "[STEP]", "go on the record; accept, decline or end it"),
     CommandSpec("sign", "TEXT", "say something signed, on the record", needs_argument=True),
     CommandSpec("search", "WORDS", "find messages in this chat", needs_argument=True),
+    CommandSpec("searchall", "WORDS", "find messages in all chats", needs_argument=True),
     CommandSpec("date", "YYYY-MM-DD", "show this chat from a day on", needs_argument=True),
     CommandSpec("export", "FILE", "write this chat to a file, not encrypted", needs_argument=True),
     CommandSpec("retry", "", "try to connect now"),

@@ -112,3 +112,20 @@ class Conversation:
     first_new: str = ""
     selected: str = ""
     early: tuple[tuple[str, Delivery, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The part of a history around a message that was found, looked at in place of its newest end.
+
+    It stands beside the conversation, which goes on taking in news meanwhile.
+
+    Attributes:
+        handle: Whose history.
+        chat: What is loaded of that part, and how it is being looked at.
+        to_end: It reaches as far as the newest message there was.
+    """
+
+    handle: str
+    chat: Conversation
+    to_end: bool = False

@@ -25,6 +25,7 @@ from p2pchat.tui.navigation import (
     with_chat,
     with_contact,
     with_flash,
+    with_news,
     with_notice,
 )
 from p2pchat.tui.state import AppState
@@ -45,14 +46,13 @@ def notified(state: AppState, action: news.News) -> Step:
             others = state.writing - {handle}
             return replace(state, writing=others | {handle} if writing else others), ()
         case news.MessageChanged(handle, message):
-            chat = chats.changed(state.conversation(handle), message)
-            return with_chat(state, handle, chat), ()
+            return with_news(state, handle, lambda chat: chats.changed(chat, message)), ()
         case news.MessageRemoved(handle, message_id):
-            chat = chats.removed(state.conversation(handle), message_id)
-            return with_chat(state, handle, chat), ()
+            return with_news(state, handle, lambda chat: chats.removed(chat, message_id)), ()
         case news.MessageMoved(handle, message_id, delivery, reason):
-            chat = chats.moved(state.conversation(handle), message_id, delivery, reason)
-            state = with_chat(state, handle, chat)
+            state = with_news(
+                state, handle, lambda chat: chats.moved(chat, message_id, delivery, reason)
+            )
             if delivery is Delivery.FAILED and not reason:
                 return load(state, handle)  # the reason stands in the list only
             return state, ()
@@ -100,7 +100,7 @@ def notified(state: AppState, action: news.News) -> Step:
 def _list_anew(state: AppState) -> Step:
     """Forget what was listed; drafts and messages on their way to the node stay."""
     forgotten = {handle: chats.forget(chat) for handle, chat in state.conversations.items()}
-    state = replace(state, conversations=MappingProxyType(forgotten))
+    state = replace(state, conversations=MappingProxyType(forgotten), visit=None)
     effects: tuple[Effect, ...] = (list_contacts(),)
     if state.active_contact is not None:
         state, more = load(state, state.active)

@@ -18,6 +18,7 @@ from p2pchat.crypto.secret import Secret
 from p2pchat.tui.actions import Action, opening, person
 from p2pchat.tui.commands import completions
 from p2pchat.tui.firstrun import asks
+from p2pchat.tui.panel_state import SearchPanel
 from p2pchat.tui.state import AppState
 
 
@@ -102,6 +103,18 @@ def _bind_composer(keys: KeyBindings, controls: Controls, composer: Buffer) -> N
             composer.complete_state = None  # the first Enter takes what was chosen
             return
         controls.dispatch(person.Submitted(composer.text, controls.now_ms()))
+
+    listed = Condition(
+        lambda: isinstance(controls.state().panel, SearchPanel) and not composer.text
+    )
+
+    @keys.add("up", filter=listed)
+    def _up(_: KeyPressEvent) -> None:
+        controls.dispatch(person.MessageChosen(-1))
+
+    @keys.add("down", filter=listed)
+    def _down(_: KeyPressEvent) -> None:
+        controls.dispatch(person.MessageChosen(1))
 
     @keys.add("escape", "enter", filter=in_chat)
     @keys.add("c-j", filter=in_chat)

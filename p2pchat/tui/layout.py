@@ -33,7 +33,8 @@ from prompt_toolkit.layout.processors import ConditionalProcessor, PasswordProce
 from p2pchat.tui import firstrun, view
 from p2pchat.tui.composer import CommandCompleter, HarmlessProcessor
 from p2pchat.tui.history import History
-from p2pchat.tui.panel_state import PhrasePanel
+from p2pchat.tui.hits import found_lines
+from p2pchat.tui.panel_state import PhrasePanel, SearchPanel
 from p2pchat.tui.panels import panel_lines
 from p2pchat.tui.state import AppState
 from p2pchat.tui.surface import Surface
@@ -106,13 +107,15 @@ def body_lines(
     state: AppState, history: History, columns: int, rows: int, zone: tzinfo | None
 ) -> list[Line]:
     """Return the lines in the middle of the screen: a panel, the chat, or how to begin."""
+    if isinstance(state.panel, SearchPanel):
+        return found_lines(state, state.panel, columns, rows, zone)
     if state.panel is not None:
         lines = panel_lines(state, state.panel, columns, zone)
         first = max(0, min(state.panel_scroll, len(lines) - rows))
         return lines[first : first + rows]
     if state.active_contact is None:
         return view.welcome(state, columns)[:rows]
-    chat = state.conversation(state.active)
+    chat = state.shown
     lines = history.visible(chat, view.names(state), columns, rows)
     if not chat.entries:
         hint = "No messages yet." if chat.loaded else "Loading…"
@@ -121,8 +124,10 @@ def body_lines(
 
 
 def panel_length(state: AppState, columns: int, zone: tzinfo | None) -> int:
-    """Return how many lines the open panel has."""
-    return len(panel_lines(state, state.panel, columns, zone)) if state.panel else 0
+    """Return how many lines the open panel has to be scrolled over."""
+    if state.panel is None or isinstance(state.panel, SearchPanel):
+        return 0  # of what was found, those around the chosen one are shown
+    return len(panel_lines(state, state.panel, columns, zone))
 
 
 def page(rows: int) -> int:

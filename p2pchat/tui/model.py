@@ -3,7 +3,8 @@
 A pure, total function: any action in any state gives a state and the effects to carry out; what
 does not apply any more (an answer about a removed contact) changes nothing. The parts live
 beside it: ``entering`` before the chat, ``submit`` for Enter, ``answers`` and ``hearing`` for what
-the client says, ``navigation`` for where the person is, ``chats`` for one conversation.
+the client says, ``navigation`` and ``visiting`` for where the person is, ``finding`` for what is
+looked for, ``chats`` for one conversation.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import replace
 from typing import assert_never
 
 from p2pchat.identity.trust import Trust
-from p2pchat.tui import answers, changing, chats, entering, hearing, submit
+from p2pchat.tui import answers, changing, chats, entering, finding, hearing, submit, visiting
 from p2pchat.tui.actions import Action, answer, news, opening, person
 from p2pchat.tui.effects import Call, Effect, Leave, LockProfile
 from p2pchat.tui.navigation import (
@@ -24,8 +25,9 @@ from p2pchat.tui.navigation import (
     see,
     with_chat,
     with_flash,
+    with_shown,
 )
-from p2pchat.tui.panel_state import HelpPanel, PhrasePanel, VerifyPanel
+from p2pchat.tui.panel_state import HelpPanel, PhrasePanel, SearchPanel, VerifyPanel
 from p2pchat.tui.state import AppState, Question
 
 _WHEN_LOCKED = (
@@ -144,6 +146,8 @@ def _next_unread(state: AppState) -> Step:
 def _scrolled(state: AppState, action: person.HistoryScrolled) -> Step:
     if not state.active:
         return state, ()
+    if state.visit is not None:
+        return visiting.scrolled(state, state.visit, action.anchor, at_top=action.at_top)
     chat = replace(state.conversation(state.active), anchor=action.anchor)
     state = with_chat(state, state.active, chat)
     if action.anchor is None:
@@ -155,10 +159,12 @@ def _scrolled(state: AppState, action: person.HistoryScrolled) -> Step:
 
 
 def _chosen(state: AppState, step: int) -> Step:
+    if isinstance(state.panel, SearchPanel):
+        return finding.stepped(state, state.panel, step), ()
     if not state.active or state.panel is not None:
         return state, ()
-    chat = changing.chosen(state.conversation(state.active), step)
-    state = with_chat(state, state.active, chat)
+    chat = changing.chosen(state.shown, step)
+    state = with_shown(state, chat)
     return see(state, state.active) if chat.anchor is None else (state, ())
 
 
@@ -171,6 +177,8 @@ def _escaped(state: AppState) -> Step:
         return replace(state, flash=None), ()
     if state.warning:
         return replace(state, warning=""), ()
+    if state.visit is not None:
+        return visiting.leave(state)
     chat = state.conversation(state.active)
     if chat.selected:
         state = with_chat(state, state.active, replace(chat, selected=""))

@@ -6,13 +6,14 @@ there to be seen.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
 from p2pchat.sanitize import clean_line
 from p2pchat.tui import chats
-from p2pchat.tui.conversation import Conversation, Notice, Tone
+from p2pchat.tui.conversation import Conversation, Notice, Tone, Visit
 from p2pchat.tui.effects import Call, Effect, SetComposer
 from p2pchat.tui.panel_state import Panel, PhrasePanel, VerifyPanel
 from p2pchat.tui.state import PAGE_MESSAGES, AppState, Contact, Flash
@@ -26,6 +27,22 @@ Step = tuple[AppState, tuple[Effect, ...]]
 def with_chat(state: AppState, handle: str, chat: Conversation) -> AppState:
     """Return the state with one conversation replaced."""
     return replace(state, conversations=MappingProxyType({**state.conversations, handle: chat}))
+
+
+def with_shown(state: AppState, chat: Conversation) -> AppState:
+    """Return the state with what is on the screen of the history replaced."""
+    if state.visit is None:
+        return with_chat(state, state.active, chat)
+    return replace(state, visit=replace(state.visit, chat=chat))
+
+
+def with_news(
+    state: AppState, handle: str, change: Callable[[Conversation], Conversation]
+) -> AppState:
+    """Return the state with a contact's messages changed wherever they are looked at."""
+    if state.visit is not None and state.visit.handle == handle:
+        state = replace(state, visit=replace(state.visit, chat=change(state.visit.chat)))
+    return with_chat(state, handle, change(state.conversation(handle)))
 
 
 def with_flash(state: AppState, text: str, tone: Tone = Tone.INFO) -> AppState:
@@ -63,14 +80,15 @@ def load(state: AppState, handle: str, before: str = "") -> Step:
     return state, (Call("message.list", params, handle),)
 
 
-def open_chat(state: AppState, handle: str) -> Step:
-    """Show a conversation; the one left behind loses its "new messages" rule."""
+def open_chat(state: AppState, handle: str, visit: Visit | None = None) -> Step:
+    """Show a conversation, or a part of it; the one left behind loses its "new messages" rule."""
     if state.contact(handle) is None:
         return state, ()
     leaving = state.conversation(state.active)
     if state.active and state.active != handle and leaving.first_new:
         state = with_chat(state, state.active, replace(leaving, first_new=""))
-    state = replace(state, active=handle, panel=None, panel_scroll=0, confirm=None, flash=None)
+    state = replace(state, active=handle, visit=visit, panel=None, panel_scroll=0)
+    state = replace(state, confirm=None, flash=None)
     chat = state.conversation(handle)
     effects: tuple[Effect, ...] = (SetComposer(chat.draft),)
     if not chat.loaded:
@@ -100,6 +118,7 @@ def is_watched(state: AppState, handle: str) -> bool:
     return (
         state.active == handle
         and chat.loaded
+        and state.visit is None
         and chat.anchor is None
         and state.panel is None
         and state.setup is None

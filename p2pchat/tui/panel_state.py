@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from p2pchat.tui.conversation import Message, Tone
@@ -76,19 +76,31 @@ class WhoPanel:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """A message that was found, and as much of it as is shown."""
+
+    handle: str
+    message: Message
+    snippet: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SearchPanel:
-    """Messages of one contact that contain all words, or from a day on.
+    """Messages that contain all words, newest first, or one contact's from a day on, oldest first.
 
     Attributes:
+        handle: Whose, or "" for all contacts.
         words: Or the day, as typed.
         found: None while searching.
         after_ms: When the day begins.
+        chosen: Which of those found Enter goes to, from 0.
     """
 
     handle: str
     words: str
-    found: tuple[Message, ...] | None = None
+    found: tuple[Hit, ...] | None = None
     after_ms: int | None = None
+    chosen: int = 0
 
 
 Panel = HelpPanel | LinkPanel | VerifyPanel | PhrasePanel | WhoPanel | SearchPanel

@@ -1,4 +1,4 @@
-"""Pages that take the place of the chat until Esc: help, own link, comparison, search; pure.
+"""Pages that take the place of the chat until Esc: help, own link, comparison; pure.
 
 A panel is as long as it needs to be; the window scrolls it.
 """
@@ -10,12 +10,10 @@ from datetime import tzinfo
 from itertools import zip_longest
 from typing import Final, assert_never
 
-from p2pchat.sanitize import clean_line
 from p2pchat.tui.changing import CHOSEN_MARK, REPLY_MARK, VANISH_MARK
 from p2pchat.tui.commands import COMMANDS
 from p2pchat.tui.comparing import VERIFIED_BY
 from p2pchat.tui.conversation import Tone
-from p2pchat.tui.history import message_lines
 from p2pchat.tui.panel_state import (
     Comparison,
     HelpPanel,
@@ -28,7 +26,6 @@ from p2pchat.tui.panel_state import (
 )
 from p2pchat.tui.state import AppState, Contact
 from p2pchat.tui.text import EMPTY, Fragment, Line, fit, line, paragraph, rule
-from p2pchat.tui.view import names
 from p2pchat.tui.words import (
     DELIVERY,
     OFFLINE,
@@ -49,6 +46,7 @@ KEYS: Final = (
     ("Alt+a", "next unread message or request"),
     ("PgUp, PgDn", "scroll"),
     ("Alt+↑ Alt+↓", "choose a message for /reply, /react …"),
+    ("↑ ↓, Enter", "choose what was found, go to it"),
     ("Tab", "complete a command or name"),
     ("Esc", "close a page, go to the newest message"),
     ("F1", "this page"),
@@ -78,7 +76,7 @@ def panel_lines(state: AppState, panel: Panel, cells: int, zone: tzinfo | None) 
         case WhoPanel():
             return _who(state, panel, cells)
         case SearchPanel():
-            return _search(state, panel, cells, zone)
+            return []  # ``hits`` lays out those that are in sight
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -308,21 +306,3 @@ def _who(state: AppState, panel: WhoPanel, cells: int) -> list[Line]:
         line(("class:heading", " Peer id")),
         *paragraph(contact.peer_id, cells),
     ]
-
-
-def _search(state: AppState, panel: SearchPanel, cells: int, zone: tzinfo | None) -> list[Line]:
-    contact = state.contact(panel.handle)
-    who = contact.name if contact else "this contact"
-    words = clean_line(panel.words, 60)
-    what = f"“{words}” in the" if panel.after_ms is None else f"From {words} on: the"
-    title = f"{what} chat with {who}"
-    heading = [EMPTY, *paragraph(title, cells - 1, "class:heading", " "), EMPTY]
-    if panel.found is None:
-        return [*heading, line(("class:dim", " Searching…"))]
-    if not panel.found:
-        return [*heading, line(("", " Nothing found."))]
-    lines = heading
-    for message in panel.found:
-        date = short_date(message.sent_at_ms, zone) + " "
-        lines += message_lines(message, names(state), cells, zone, date)
-    return lines

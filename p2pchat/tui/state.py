@@ -16,7 +16,7 @@ from typing import Final
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.identity.trust import Trust
-from p2pchat.tui.conversation import Conversation, Tone
+from p2pchat.tui.conversation import Conversation, Tone, Visit
 from p2pchat.tui.panel_state import Panel
 
 PAGE_MESSAGES: Final = 100
@@ -134,6 +134,7 @@ class AppState:
         setup: The screen before the chat, or None once chatting.
         listen: The listening addresses, "host:port".
         active: Handle of the shown contact, or "".
+        visit: An older part of the shown contact's history, if that is looked at.
         panel_scroll: First visible line of the panel.
         phrases_asked: Handles of contacts that wait for a phrase to be typed.
         writing: Handles of contacts who are writing just now.
@@ -153,6 +154,7 @@ class AppState:
         default_factory=lambda: MappingProxyType({})
     )
     active: str = ""
+    visit: Visit | None = None
     panel: Panel | None = None
     panel_scroll: int = 0
     confirm: Confirm | None = None
@@ -173,6 +175,11 @@ class AppState:
     def active_contact(self) -> Contact | None:
         """The contact whose conversation is shown."""
         return self.contact(self.active)
+
+    @property
+    def shown(self) -> Conversation:
+        """What is on the screen of the shown contact's history."""
+        return self.conversation(self.active) if self.visit is None else self.visit.chat
 
     def conversation(self, handle: str) -> Conversation:
         """Return what is known of a conversation; empty if nothing is."""

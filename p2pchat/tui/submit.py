@@ -9,16 +9,14 @@ from dataclasses import replace
 from typing import Final, assert_never
 
 from p2pchat.constants import SAFETY_NUMBER_DIGITS, TEXT_MAX_BYTES
-from p2pchat.errors import UsageError
 from p2pchat.identity.trust import Trust
 from p2pchat.sanitize import clean_text
-from p2pchat.tui import changing, chats, phrase, recording
+from p2pchat.tui import changing, chats, finding, phrase, recording
 from p2pchat.tui.commands import Command, Mistake, Text, looks_like_link, parse, split_link
 from p2pchat.tui.conversation import Delivery, Message, Tone
-from p2pchat.tui.dates import day_span_ms
 from p2pchat.tui.effects import Call, Leave, LockProfile, SetComposer
 from p2pchat.tui.entering import lock
-from p2pchat.tui.navigation import Step, open_chat, open_panel, sentence, with_chat, with_flash
+from p2pchat.tui.navigation import Step, open_chat, open_panel, with_chat, with_flash
 from p2pchat.tui.panel_state import (
     Comparison,
     HelpPanel,
@@ -32,14 +30,15 @@ from p2pchat.tui.state import AppState, Confirm, Contact, Question
 
 SAME: Final = "same"
 """Typed in place of the number by people who compared it by voice."""
-SEARCH_LIMIT: Final = 50
-"""Matches shown; the newest ones."""
 
 
 def submitted(state: AppState, text: str, now_ms: int) -> Step:
     """Take the composer's content."""
-    if state.confirm is not None or not text.strip():
+    if state.confirm is not None:
         return state, ()
+    if not text.strip():
+        found = state.panel
+        return finding.go(state, found) if isinstance(found, SearchPanel) else (state, ())
     if isinstance(state.panel, VerifyPanel) and not text.startswith("/"):
         return compare(state, state.panel, text)
     if isinstance(state.panel, PhrasePanel) and not state.panel.agreed:
@@ -131,7 +130,9 @@ def _send(state: AppState, body: str, now_ms: int) -> Step:
     said = Message(key, True, clean_text(body), now_ms, Delivery.QUEUED, vanishes=vanishes)
     chat = chats.append(chat, said)
     state = with_chat(state, contact.handle, chat)
-    state = replace(state, local_keys=state.local_keys + 1, flash=None, panel=None, panel_scroll=0)
+    state = replace(
+        state, local_keys=state.local_keys + 1, flash=None, panel=None, panel_scroll=0, visit=None
+    )
     params = (("contact", contact.handle), ("text", body))
     return state, (SetComposer(""), Call("message.send", params, contact.handle, key))
 
@@ -153,10 +154,8 @@ def _run(state: AppState, name: str, argument: str, now_ms: int) -> Step:
             return recording.run(state, name, argument)
         case "secret":
             return phrase.asked_for(_emptied(state), argument)
-        case "search":
-            return _search(state, argument)
-        case "date":
-            return _date(state, argument)
+        case "search" | "searchall" | "date":
+            return _find(state, name, argument)
         case "export":
             return _export(state, argument)
         case "retry":
@@ -235,32 +234,10 @@ def _verify(state: AppState, argument: str) -> Step:
     return state, effects
 
 
-def _search(state: AppState, words: str) -> Step:
-    contact = state.active_contact
-    if contact is None:
-        return with_flash(state, "There is no chat here to search.", Tone.ERROR), ()
-    params = (("contact", contact.handle), ("search", words), ("limit", SEARCH_LIMIT))
-    call = Call("message.list", params, contact.handle)
-    return open_panel(_emptied(state), SearchPanel(contact.handle, words), call)
-
-
-def _date(state: AppState, day: str) -> Step:
-    """Show what was said from a day on, in the panel of a search."""
-    contact = state.active_contact
-    if contact is None:
-        return with_flash(state, "There is no chat here to look into.", Tone.ERROR), ()
-    try:
-        after_ms, _ = day_span_ms(day)
-    except UsageError as error:
-        return with_flash(state, sentence(str(error)), Tone.ERROR), ()
-    params = (
-        ("contact", contact.handle),
-        ("after_ms", after_ms),
-        ("oldest", True),
-        ("limit", SEARCH_LIMIT),
-    )
-    panel = SearchPanel(contact.handle, day.strip(), after_ms=after_ms)
-    return open_panel(_emptied(state), panel, Call("message.list", params, contact.handle))
+def _find(state: AppState, name: str, argument: str) -> Step:
+    found, effects = finding.run(_emptied(state), name, argument)
+    # A mistake leaves what was typed.
+    return (found, effects) if effects else (replace(state, flash=found.flash), ())
 
 
 def _export(state: AppState, file: str) -> Step:

@@ -14,7 +14,7 @@ from p2pchat.tui import chats
 from p2pchat.tui.cells import clip, width
 from p2pchat.tui.conversation import Tone
 from p2pchat.tui.history import Names
-from p2pchat.tui.panel_state import Comparison, PhrasePanel, VerifyPanel
+from p2pchat.tui.panel_state import Comparison, PhrasePanel, SearchPanel, VerifyPanel
 from p2pchat.tui.state import AppState, Contact, Question
 from p2pchat.tui.text import EMPTY, Line, fit, line, line_width, paragraph, rule, spread
 from p2pchat.tui.words import (
@@ -282,11 +282,13 @@ def composer_rule(state: AppState, text: str, cells: int, *, more: bool = False)
         hint = "paste the number · PgDn: more · Esc: back" if more else hint
     elif isinstance(state.panel, PhrasePanel) and not (state.panel.running or state.panel.agreed):
         hint = "type the phrase, unseen · Esc goes back"
+    elif isinstance(state.panel, SearchPanel) and state.panel.found:
+        hint = "↑ ↓ choose · Enter: go there · Esc: back"
     elif state.panel is not None:
         hint = "PgDn shows more · Esc goes back" if more else "Esc goes back to the chat"
     elif "\n" in text or len(text) > TEXT_MAX_BYTES // 4:
         hint, style = _size_hint(text)
-    elif state.conversation(state.active).anchor is not None:
+    elif state.visit is not None or state.shown.anchor is not None:
         hint, style = "↓ newer messages below · Esc goes there", "class:new"
     elif text.startswith("/") and not text.startswith("//"):
         hint = "command · Tab completes"

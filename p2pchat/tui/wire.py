@@ -26,6 +26,7 @@ from p2pchat.tui.foreign import (
     to_contact,
     to_message,
 )
+from p2pchat.tui.panel_state import Hit
 from p2pchat.tui.state import Identity
 from p2pchat.tui.words import warning
 
@@ -55,6 +56,10 @@ class _Added(msgspec.Struct):
 class _Sent(msgspec.Struct):
     message_id: str
     state: str
+
+
+class _Found(ForeignMessage, kw_only=True):
+    contact: str
 
 
 class _Written(msgspec.Struct):
@@ -197,6 +202,12 @@ def _answered(call: Call, result: object) -> Action:
             return answer.MessageStored(call.handle, call.local_key, sent.message_id, state)
         case "message.list":
             return _listed(call, msgspec.convert(result, list[ForeignMessage]))
+        case "message.search":
+            hits = tuple(
+                Hit(each.contact, to_message(each))
+                for each in msgspec.convert(result, list[_Found])
+            )
+            return answer.SearchDone("", str(dict(call.params).get("words", "")), hits)
         case "message.export":
             written = msgspec.convert(result, _Written)
             file = clean_line(str(dict(call.params)["path"]), REASON_MAX_CHARS)
@@ -210,10 +221,12 @@ def _answered(call: Call, result: object) -> Action:
 def _listed(call: Call, listed: list[ForeignMessage]) -> Action:
     messages = tuple(to_message(each) for each in listed)
     params = dict(call.params)
-    if "search" in params:
-        return answer.SearchDone(call.handle, str(params["search"]), messages)
-    if isinstance(after_ms := params.get("after_ms"), int):
-        return answer.SearchDone(call.handle, after_ms, messages)
+    wanted = params.get("search", params.get("after_ms"))
+    if isinstance(wanted, str | int):
+        hits = tuple(Hit(call.handle, message) for message in messages)
+        return answer.SearchDone(call.handle, wanted, hits)
+    if "after" in params:
+        return answer.NewerLoaded(call.handle, str(params["after"]), messages)
     return answer.HistoryLoaded(call.handle, str(params.get("before", "")), messages)
 
 

@@ -110,6 +110,11 @@ async def test_json_rpc(alice: Profile) -> None:
             "message.list", {"contact": "bob", "after_ms": 0, "limit": 1, "oldest": True}
         )
         assert [one["text"] for one in listed] == ["kite 1\x1b[2J"]
+        after = {"contact": "bob", "after": listed[0]["message_id"]}
+        later = await client.call("message.list", {**after, "limit": 1})
+        assert [one["text"] for one in later] == ["kite 2\x1b[2J"]
+        later = await client.call("message.list", after)
+        assert [one["text"] for one in later] == ["kite 2\x1b[2J", "kite 3\x1b[2J"]
         found = await client.call("message.search", {"words": "my"})
         assert [(one["contact"], one["text"]) for one in found] == [("Carol", "my kite")]
         kept = await client.call("contact.retention", {"contact": "bob", "days": 10**4})
@@ -119,6 +124,9 @@ async def test_json_rpc(alice: Profile) -> None:
         assert set(await client.call("history.shrink")) == {"before_bytes", "after_bytes"}
         for method, params in (
             ("message.list", {"contact": "bob", "after_ms": 2**63}),
+            ("message.list", {**after, "search": "kite"}),
+            ("message.list", {**after, "oldest": True}),
+            ("message.list", {"contact": "bob", "after": "f" * 32}),
             ("message.search", {"words": "a", "limit": 0}),
             ("contact.retention", {"contact": "bob", "days": -1}),
             ("message.export", {"contact": "bob", "path": "/x", "format": "pdf"}),

@@ -151,6 +151,7 @@ class DataSet:
             "message.timer": lambda _: {},
             "message.typing": lambda _: {"told": False},
             "message.list": self._list,
+            "message.search": self._search,
             "message.mark_read": self._mark_read,
         }
         return answers[method](params)
@@ -198,10 +199,21 @@ class DataSet:
         found = self.messages.get(params["contact"], [])
         if params.get("search"):
             found = [each for each in found if params["search"] in each["text"]]
+        keys = [each["message_id"] for each in found]
+        if params.get("after"):
+            return found[keys.index(params["after"]) + 1 :][: params["limit"]]
         if params.get("before"):
-            keys = [each["message_id"] for each in found]
             found = found[: keys.index(params["before"])]
         return found[-params["limit"] :]
+
+    def _search(self, params: dict[str, Any]) -> list[dict[str, Any]]:
+        found = [
+            {"contact": handle, **each}
+            for handle, listed in self.messages.items()
+            for each in listed
+            if params["words"] in each["text"]
+        ]
+        return sorted(found, key=lambda each: str(each["message_id"]))[-params["limit"] :]
 
     def _mark_read(self, params: dict[str, Any]) -> dict[str, Any]:
         self._find(params)["unread"] = 0

@@ -247,17 +247,6 @@ async def test_removing_asks() -> None:
         assert data.asked("contact.remove") == [{"contact": "Bob"}]
 
 
-async def test_search() -> None:
-    data = DataSet([contact("Bob")], {"Bob": [message(1, "blue bird"), message(2, "red fox")]})
-    async with terminal(data) as app:
-        await app.shows("red fox")
-        app.press("/search bird\r")
-        await app.shows("“bird” in the chat with Bob", "[2026-11-23 12:01] <Bob> blue bird")
-        assert "red fox" not in app.text()
-        app.press("\x1b")
-        await app.shows("red fox")
-
-
 @pytest.mark.parametrize("keys", ["\x03", "\x04", "/quit\r"], ids=["Ctrl+C", "Ctrl+D", "/quit"])
 async def test_leaving(keys: str) -> None:
     data = DataSet([contact("Bob")])

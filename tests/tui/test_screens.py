@@ -90,6 +90,17 @@ async def test_verification(columns: int, rows: int) -> None:
 
 
 @pytest.mark.parametrize(("columns", "rows"), SIZES)
+async def test_found(columns: int, rows: int) -> None:
+    async with terminal(people(), columns, rows) as app:
+        await app.shows("Carol")
+        app.press("/searchall e\r")
+        await app.shows("8 found")
+        app.press("\x1b[B")
+        await app.shows("▸[2026-11-23 12:06]")
+        check(app, "found", columns)
+
+
+@pytest.mark.parametrize(("columns", "rows"), SIZES)
 async def test_first_run(columns: int, rows: int) -> None:
     async with terminal(ScriptedHost(DataSet(), Needed.PROFILE), columns, rows) as app:
         await app.shows("What is your name?")
@@ -114,7 +125,7 @@ async def test_help(columns: int, rows: int) -> None:
         app.press("\x1bOP")
         await app.shows("Commands")
         check(app, "help", columns)
-        for _ in range(5):
+        for _ in range(6):
             app.press("\x1b[6~")  # PgDn
         await app.shows("⊘ blocked", "they have seen it" if rows > 24 else "unread messages")
         check(app, "help-end", columns)

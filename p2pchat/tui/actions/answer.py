@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from p2pchat.tui.conversation import Delivery, Message
 from p2pchat.tui.effects import Call
+from p2pchat.tui.panel_state import Hit
 from p2pchat.tui.state import Contact, Identity
 
 
@@ -62,12 +63,27 @@ class HistoryLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class NewerLoaded:
+    """Answer of ``message.list``: the page after message ``after``."""
+
+    handle: str
+    after: str
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SearchDone:
-    """Answer of ``message.list`` with words, or from a time on."""
+    """Answer of ``message.list`` with words or from a time on, or of ``message.search``.
+
+    Attributes:
+        handle: Whose messages, or "" for all.
+        wanted: The words, or the time.
+        found: Oldest first.
+    """
 
     handle: str
     wanted: str | int
-    found: tuple[Message, ...]
+    found: tuple[Hit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +193,7 @@ Answer = (
     | ContactAdded
     | ContactSettled
     | HistoryLoaded
+    | NewerLoaded
     | SearchDone
     | Exported
     | MessageStored

@@ -51,7 +51,10 @@ class HistoryScrolled:
 
 @dataclass(frozen=True, slots=True)
 class MessageChosen:
-    """Alt+↑ (-1) or Alt+↓ (1): the next message in that direction, for the next command."""
+    """Alt+↑ (-1) or Alt+↓ (1): the next message in that direction, for the next command.
+
+    Where messages are listed that were found, the arrow keys alone do, and a page key does more.
+    """
 
     step: int
 

@@ -11,12 +11,10 @@ from p2pchat.identity.trust import Trust
 from p2pchat.tui import view
 from p2pchat.tui.actions import Action, answer, news, person
 from p2pchat.tui.conversation import Anchor, Delivery, Message, Notice
-from p2pchat.tui.dates import day_span_ms
 from p2pchat.tui.effects import Call, Effect, Leave, SetComposer
 from p2pchat.tui.model import reduce
-from p2pchat.tui.panel_state import Comparison, HelpPanel, SearchPanel, VerifyPanel
+from p2pchat.tui.panel_state import Comparison, HelpPanel, VerifyPanel
 from p2pchat.tui.state import PAGE_MESSAGES, AppState, Contact
-from p2pchat.tui.submit import SEARCH_LIMIT
 
 NOW = 1_795_435_200_000
 NUMBER = " ".join(["12345"] * 12)
@@ -507,17 +505,6 @@ def test_sending_closes_a_panel() -> None:
     assert state.panel is None
 
 
-def test_search_shows_what_it_asked_for_only() -> None:
-    state, effects = run(chatting(), person.Submitted("/search blue bird", NOW))
-    assert dict(calls(effects, "message.list")[0].params)["search"] == "blue bird"
-    state, _ = run(state, answer.SearchDone("Bob", "other", (incoming("1"),)))
-    assert isinstance(state.panel, SearchPanel)
-    assert state.panel.found is None
-    state, _ = run(state, answer.SearchDone("Bob", "blue bird", (incoming("1"),)))
-    assert isinstance(state.panel, SearchPanel)
-    assert state.panel.found == (incoming("1"),)
-
-
 def test_leaving_asks_only_if_a_draft_would_be_lost() -> None:
     assert run(chatting(), person.LeaveWanted())[1] == [Leave()]
     assert run(chatting(), person.Submitted("/quit", NOW))[1] == [Leave()]
@@ -584,31 +571,6 @@ def test_the_composer_says_why_an_unverified_contact_gets_nothing() -> None:
     assert "/verify or /secret" in state.flash.text
     said = " ".join(text for row in view.banner(state, 80) for _, text in row)
     assert "verified contacts only" in said
-
-
-def test_a_day_is_shown_from_its_beginning_on() -> None:
-    state, effects = run(chatting(), person.Submitted("/date 2026-03-02", 0))
-    first_ms, _ = day_span_ms("2026-03-02")
-    assert isinstance(state.panel, SearchPanel)
-    (call,) = [each for each in effects if isinstance(each, Call)]
-    assert dict(call.params) == {
-        "contact": "Bob",
-        "after_ms": first_ms,
-        "oldest": True,
-        "limit": SEARCH_LIMIT,
-    }
-    state, _ = run(state, answer.SearchDone("Bob", first_ms + 1, (incoming("other"),)))
-    assert state.panel is not None
-    assert state.panel.found is None  # type: ignore[union-attr]  # a SearchPanel, see above
-    state, _ = run(state, answer.SearchDone("Bob", first_ms, (incoming("1"),)))
-    assert state.panel.found == (incoming("1"),)  # type: ignore[union-attr]
-
-
-def test_what_is_no_day_is_said() -> None:
-    state, effects = run(chatting(), person.Submitted("/date soon", 0))
-    assert state.flash is not None
-    assert "is not a day" in state.flash.text
-    assert not [each for each in effects if isinstance(each, Call)]
 
 
 def test_a_chat_is_exported_in_the_form_that_the_name_says() -> None:

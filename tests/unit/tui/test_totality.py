@@ -17,6 +17,7 @@ from p2pchat.tui.firstrun import setup_lines
 from p2pchat.tui.history import History
 from p2pchat.tui.layout import body_lines
 from p2pchat.tui.model import reduce
+from p2pchat.tui.panel_state import Hit
 from p2pchat.tui.state import AppState, Contact, Identity, Setup, Step
 from p2pchat.tui.text import line_width
 
@@ -35,6 +36,8 @@ WORDS = st.sampled_from(
         "/myid",
         "same",
         "/search x",
+        "/searchall x",
+        "/date 2026-01-31",
         "/add p2pchat:x",
         "/msg Ann",
         "/foo",
@@ -81,6 +84,7 @@ MESSAGES = st.builds(
     vanishes=st.booleans(),
 )
 PAGES = st.lists(MESSAGES, max_size=4, unique_by=lambda each: each.key).map(tuple)
+HITS = st.lists(st.builds(Hit, HANDLES, MESSAGES), max_size=4).map(tuple)
 CONTACTS = st.lists(
     st.builds(
         Contact,
@@ -98,7 +102,15 @@ CONTACTS = st.lists(
 CALLS = st.builds(
     Call,
     st.sampled_from(
-        ["message.send", "message.list", "contact.verify", "contact.compare", "record.sign", "x"]
+        [
+            "message.send",
+            "message.list",
+            "message.search",
+            "contact.verify",
+            "contact.compare",
+            "record.sign",
+            "x",
+        ]
     ),
     st.just((("text", "hi"),)),
     HANDLES,
@@ -135,7 +147,8 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
         answer.ContactSettled, HANDLES, st.sampled_from(["contact.remove", "contact.block", "x"])
     ),
     st.builds(answer.HistoryLoaded, HANDLES, KEYS, PAGES),
-    st.builds(answer.SearchDone, HANDLES, WORDS | TIMES, PAGES),
+    st.builds(answer.NewerLoaded, HANDLES, KEYS, PAGES),
+    st.builds(answer.SearchDone, HANDLES, st.sampled_from(["x", "foo"]) | TIMES, HITS),
     st.builds(answer.Exported, WORDS, st.integers(0, 3)),
     st.builds(answer.MessageStored, HANDLES, KEYS, KEYS, DELIVERY),
     st.builds(answer.NumberShown, HANDLES, st.sampled_from(["", "11111 22222"])),
@@ -149,7 +162,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(answer.MarkedRead, HANDLES),
     st.builds(answer.CallFailed, CALLS, WORDS, st.booleans(), st.booleans()),
     st.builds(news.MessageArrived, HANDLES, MESSAGES),
-    st.builds(person.MessageChosen, st.sampled_from([-1, 1])),
+    st.builds(person.MessageChosen, st.sampled_from([-9, -1, 1, 9])),
     st.builds(answer.MessageHandled, HANDLES),
     st.builds(answer.WritingTold, st.booleans()),
     st.builds(news.ContactWriting, HANDLES, st.booleans()),
@@ -184,6 +197,7 @@ def test_any_action_in_any_state(state: AppState, actions: list[Action]) -> None
         for chat in state.conversations.values():
             keys = [each.key for each in chat.entries]
             assert len(keys) == len(set(keys))
+        assert state.visit is None or state.visit.handle == state.active
         assert sum(isinstance(each, SetComposer) for each in effects) <= 1
     _draw(state, history)
 

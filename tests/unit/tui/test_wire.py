@@ -12,6 +12,7 @@ from p2pchat.identity.trust import Trust
 from p2pchat.tui.actions import answer, news
 from p2pchat.tui.conversation import Delivery, Message
 from p2pchat.tui.effects import Call
+from p2pchat.tui.panel_state import Hit
 from p2pchat.tui.wire import answered, notified
 
 NOW = 1_795_435_200_000
@@ -34,6 +35,7 @@ METHODS = [
     "message.send",
     "message.list",
     "message.mark_read",
+    "message.search",
     "audit.warnings",
     "no.such",
 ]
@@ -90,7 +92,13 @@ def test_messages_are_cleaned() -> None:
     expected = Message("1", True, CLEAN + "\nsecond", NOW, Delivery.FAILED, CLEAN)
     assert answered(call, [entry]) == answer.HistoryLoaded("Bob", "9", (expected,))
     search = Call("message.list", (("contact", "Bob"), ("search", "x")), "Bob")
-    assert answered(search, [entry]) == answer.SearchDone("Bob", "x", (expected,))
+    assert answered(search, [entry]) == answer.SearchDone("Bob", "x", (Hit("Bob", expected),))
+    everywhere = Call("message.search", (("words", "x"), ("limit", 50)))
+    assert answered(everywhere, [{**entry, "contact": "Ann\x1b"}]) == answer.SearchDone(
+        "", "x", (Hit("Ann\x1b", expected),)
+    )
+    newer = Call("message.list", (("contact", "Bob"), ("after", "9")), "Bob")
+    assert answered(newer, [entry]) == answer.NewerLoaded("Bob", "9", (expected,))
 
 
 def test_notifications() -> None:
