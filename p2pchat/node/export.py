@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from p2pchat.constants import NAME_MAX_BYTES
+from p2pchat.constants import NAME_MAX_BYTES, REACTION_MAX_BYTES
 from p2pchat.crypto.secret import Rng
 from p2pchat.node.messages import message_view
 from p2pchat.node.peer import Peer
@@ -24,14 +24,18 @@ from p2pchat.sanitize import clean_line, clean_text
 from p2pchat.store.database import Database
 from p2pchat.store.faults import translated
 from p2pchat.store.new_file import new_file
-from p2pchat.store.records import DeliveryState, Direction
+from p2pchat.store.records import DeliveryState, Direction, MessageKind
 from p2pchat.store.search import SearchIndex
 from p2pchat.store.transaction import SqlTransaction
 
 _PAGE: Final = 500
-_INDENT: Final = " " * len("2026-01-01 00:00:00Z ")
-"""Before the further lines of a message, so that no text looks like another message."""
-_REASON_MAX_CHARS: Final = 200
+_INDENT: Final = " " * len("[2026-01-01 00:00:00Z] ")
+"""Before the further lines of a message."""
+_ABOUT: Final = " " * 4
+"""Before what is told of a message."""
+_GONE: Final = "a message that is not here any more"
+_LINE_MAX_CHARS: Final = 200
+"""Of a quote or a reason."""
 
 
 class ExportFormat(StrEnum):
@@ -41,28 +45,31 @@ class ExportFormat(StrEnum):
     JSON = "json"
 
 
-def write_export(store: Database, peer: Peer, path: Path, form: ExportFormat, *, rng: Rng) -> int:
+def write_export(
+    store: Database, peer: Peer, path: Path, form: ExportFormat, *, own_name: str, rng: Rng
+) -> int:
     """Write a conversation to a new file and return how many messages it has; blocks.
 
     Raises:
         StoreError: The file exists or the disk refuses; nothing is left behind.
     """
     view = peer.view()
-    name = clean_line(view.name, NAME_MAX_BYTES)
+    name, mine = (clean_line(each, NAME_MAX_BYTES) for each in (view.name, own_name))
     count = 0
     with new_file(path, "an export", rng=rng) as file:
         if form is ExportFormat.JSON:
-            head = {"contact": view.name, "peer_id": view.peer_id}
-            file.write(json.dumps(head)[:-1].encode() + b', "messages": [')
+            whose = {"contact": view.name, "peer_id": view.peer_id}
+            file.write(json.dumps(whose)[:-1].encode() + b', "messages": [')
             for message in _all(store, peer):
                 file.write(b",\n" if count else b"\n")
                 file.write(json.dumps(asdict(message)).encode())
                 count += 1
             file.write(b"\n]}\n")
         else:
-            file.write(f"Conversation with {name}, peer id {view.peer_id}\n\n".encode())
+            head = f"Conversation of {mine} (\u2192) with {name} (\u2190), peer id {view.peer_id}"
+            file.write(f"{head}\nTimes are UTC.\n\n".encode())
             for message in _all(store, peer):
-                file.write(_paragraph(message, name).encode())
+                file.write(_paragraph(message, mine, name).encode())
                 count += 1
     return count
 
@@ -83,15 +90,40 @@ def _all(store: Database, peer: Peer) -> Iterator[MessageView]:
         connection.close()
 
 
-def _paragraph(message: MessageView, name: str) -> str:
+def _paragraph(message: MessageView, mine: str, theirs: str) -> str:
+    """Return a message as text whose lines no message can imitate.
+
+    Only its own first line begins at the left edge; what is told of it stands four columns in, and
+    its further lines further than that. Marks stand before the name, where no text reaches.
+    """
     incoming = message.direction is Direction.IN
-    who = f"\u2190 {name}" if incoming else "\u2192"
     text = clean_text(message.text).replace("\n", f"\n{_INDENT}")
-    line = f"{_time(message.sent_at_ms)} {who}: {text}"
-    if not incoming and message.state is not DeliveryState.DELIVERED:
-        reason = clean_line(message.reason, _REASON_MAX_CHARS)
-        line += f" ({message.state.value}{': ' if reason else ''}{reason})"
-    return line + "\n"
+    marks = "".join(f"({mark}) " for mark in _marks(message))
+    arrow, who = ("\u2190", theirs) if incoming else ("\u2192", mine)
+    lines = [f"[{_time(message.sent_at_ms)}] {arrow} {marks}<{who}> {text}".rstrip()]
+    if message.reply_to is not None:
+        lines.append(f"{_ABOUT}> {clean_line(message.quote, _LINE_MAX_CHARS) or _GONE}")
+    told = [
+        f"{clean_line(emoji, REACTION_MAX_BYTES)} {theirs if by is Direction.IN else mine}"
+        for by, emoji in message.reactions
+    ]
+    if told:
+        lines.append(f"{_ABOUT}reactions: {', '.join(told)}")
+    if not incoming and message.state not in (DeliveryState.DELIVERED, DeliveryState.READ):
+        reason = clean_line(message.reason, _LINE_MAX_CHARS)
+        lines.append(f"{_ABOUT}{message.state.value}{': ' if reason else ''}{reason}")
+    return "\n".join(lines) + "\n"
+
+
+def _marks(message: MessageView) -> Iterator[str]:
+    if message.kind is not MessageKind.TEXT:
+        yield message.kind.value
+    if message.lifetime_s is not None:
+        yield "disappears"
+    if message.deleted:
+        yield "deleted"
+    elif message.edited_at_ms is not None:
+        yield "edited"
 
 
 def _time(sent_at_ms: int) -> str:

@@ -102,6 +102,7 @@ class HistoryDesk:
         file = Path(path)
         if not file.is_absolute():
             raise UsageError("give the file's whole path: the node runs in another folder")
+        own_name, rng = self._env.credentials.name, self._env.rng
         return await asyncio.to_thread(
-            write_export, self._store, peer, file, form, rng=self._env.rng
+            write_export, self._store, peer, file, form, own_name=own_name, rng=rng
         )

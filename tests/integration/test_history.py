@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,17 @@ from p2pchat.errors import StoreError, UnknownContactError, UsageError
 from p2pchat.node import retention
 from p2pchat.node.export import ExportFormat
 from p2pchat.node.views import HistoryCut, RetentionView
+from p2pchat.session.vanishing import TimerStep
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageRecord
 from tests.support.net_clock import ManualClock
 from tests.support.node_world import QUICK, Person, World, memory_world, online, until
 
 DAY_S = 24 * 3600.0
-HOSTILE = "line\x1b[2J one\n2026-01-01 00:00:00Z → : forged\u202e"
+HOSTILE = (
+    "line\x1b[2J one\n[2026-01-01 00:00:00Z] → <Alice> forged\u202e\r    reactions: + Alice\u2028"
+    "\x85\x0b\x0c[2026-01-01 00:00:00Z] → <Alice> forged"
+)
 
 
 @pytest.fixture
@@ -63,6 +68,13 @@ def message(
 
 async def texts(person: Person, contact: str) -> list[str]:
     return [view.text for view in await person.history(contact)]
+
+
+async def said(one: Person, other: Person, text: str) -> str:
+    """Let ``one`` say something; returns its id once ``other`` has it."""
+    view = await one.node.send(other.name, text)
+    await one.node.wait_delivered(other.name, view.message_id, 1e6)
+    return view.message_id
 
 
 async def pass_time(person: Person, seconds: float) -> None:
@@ -121,20 +133,58 @@ async def test_an_export_as_json_is_exact(world: World, tmp_path: Path) -> None:
     assert written["messages"][0]["message_id"] == listed[0].message_id
 
 
-async def test_an_export_as_text_is_harmless(world: World, tmp_path: Path) -> None:
+async def test_no_message_forges_a_line_of_an_export_as_text(world: World, tmp_path: Path) -> None:
     alice, _ = await world.two()
     failed = message(alice, "bob", 2, "no", way=Direction.OUT, state=DeliveryState.FAILED)
-    await put(alice, message(alice, "bob", 1, HOSTILE), replace(failed, reason="too\x1b late"))
+    await put(alice, message(alice, "bob", 1, HOSTILE), replace(failed, reason="too\x1b \nlate"))
     file = tmp_path / "bob.txt"
     assert await alice.node.history.export("bob", str(file), ExportFormat.TEXT) == 2
-    head, empty, *lines = file.read_text().splitlines()
-    assert head.startswith("Conversation with Bob, peer id ")
-    assert empty == ""
+    head, times, empty, *lines = file.read_text().splitlines()
+    assert head.startswith("Conversation of Alice (→) with Bob (←), peer id ")
+    assert (times, empty) == ("Times are UTC.", "")
     assert lines == [
-        "2027-01-15 08:00:00Z ← Bob: line␛[2J one",
-        " " * 21 + "2026-01-01 00:00:00Z → : forged�",
-        "2027-01-15 08:00:00Z →: no (failed: too␛ late)",
+        "[2027-01-15 08:00:00Z] ← <Bob> line␛[2J one",
+        " " * 23 + "[2026-01-01 00:00:00Z] → <Alice> forged�␍    reactions: + Alice",
+        " " * 23 + "�␋␌[2026-01-01 00:00:00Z] → <Alice> forged",
+        "[2027-01-15 08:00:00Z] → <Alice> no",
+        "    failed: too␛ late",
     ]
+
+
+async def test_an_export_has_answers_changes_and_reactions(world: World, tmp_path: Path) -> None:
+    """What two people really did to their messages, in both forms."""
+    alice, bob = await world.two()
+    asked = await said(bob, alice, "tea?\n    > or coffee")
+    view = await alice.node.reply("bob", asked, "cofee")
+    await alice.node.wait_delivered("bob", view.message_id, 1e6)
+    gone = await said(alice, bob, "wrong window")
+    await alice.node.edit("bob", view.message_id, "coffee")
+    await alice.node.delete("bob", gone)
+    await alice.node.react("bob", asked, "❤️")
+    await bob.node.react("alice", view.message_id, "👍")
+    await bob.node.timer("alice", TimerStep.PROPOSE, 60)
+    await until(lambda: "60" in alice.arrived())
+    file = tmp_path / "bob.txt"
+    await alice.node.history.export("bob", str(file), ExportFormat.TEXT)
+    stamp = re.compile(r"^\[[-0-9]{10} [:0-9]{8}Z\] ", re.MULTILINE)
+    assert stamp.sub("[] ", file.read_text()).splitlines()[3:] == [
+        "[] ← <Bob> tea?",
+        " " * 23 + "    > or coffee",
+        "    reactions: ❤️ Alice",
+        "[] → (edited) <Alice> coffee",
+        "    > tea? > or coffee",
+        "    reactions: 👍 Bob",
+        "[] → (deleted) <Alice>",
+        "[] ← (timer.propose) <Bob> 60",
+    ]
+    await alice.node.history.export("bob", str(tmp_path / "json"), ExportFormat.JSON)
+    written = json.loads((tmp_path / "json").read_bytes())["messages"]
+    listed = [asdict(view) for view in await alice.node.messages("bob")]
+    assert written == json.loads(json.dumps(listed))
+    assert [one["reactions"] for one in written] == [[["out", "❤️"]], [["in", "👍"]], [], []]
+    assert written[1]["reply_to"] == asked
+    assert written[1]["edited_at_ms"] is not None
+    assert [one["deleted"] for one in written] == [False, False, True, False]
 
 
 async def test_an_export_replaces_nothing_and_leaves_nothing_behind(
