@@ -190,7 +190,6 @@ class ChangeDesk:
         if await self._change(peer, work):
             self._env.expiring.notify()
         peer.set_unread(0)
-        peer.show()
 
     def _require_sendable(self, peer: Peer) -> None:
         self._env.revocations.require_own_key()

@@ -21,6 +21,7 @@ from p2pchat.node.environment import Environment
 from p2pchat.node.journal import Journal
 from p2pchat.node.peer import Peer
 from p2pchat.node.reception import Reception
+from p2pchat.node.views import ContactChanged, ContactRemoved
 from p2pchat.sanitize import clean_line
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.records import ContactRecord
@@ -85,6 +86,7 @@ class ContactDesk:
         peer = await self._book.add(record, note, unique=chosen is None)
         await self._reception.requests.forget(link.identity)
         self._reception.strangers.turn_away(link.identity)
+        self._env.hub.publish(ContactChanged(peer.view()))  # another client may have added it
         self._dialer.start(peer)
         return peer
 
@@ -130,7 +132,7 @@ class ContactDesk:
         async with peer.attaching:
             self._reception.strangers.let_wait(peer)
             await self._book.remove(peer)
-        peer.dial.notify()
+        self._gone(peer)
 
     async def remove(self, peer: Peer) -> None:
         """Delete a contact, its messages and its session."""
@@ -140,7 +142,11 @@ class ContactDesk:
                 peer.link.close(ErrorCode.NORMAL, "the contact was removed")
                 await peer.link.is_detached.wait()
             await self._book.remove(peer)
+        self._gone(peer)
+
+    def _gone(self, peer: Peer) -> None:
         peer.dial.notify()
+        self._env.hub.publish(ContactRemoved(peer.record.name))
 
     async def set_addresses(self, peer: Peer, addresses: Sequence[str]) -> None:
         """Replace what is known of where a contact is reached."""

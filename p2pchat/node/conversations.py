@@ -10,6 +10,7 @@ from typing import Final
 from p2pchat.errors import UnreachableError, UsageError
 from p2pchat.node.environment import Environment
 from p2pchat.node.peer import Peer
+from p2pchat.node.views import MessageRemoved
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 
@@ -70,6 +71,7 @@ class ConversationDesk:
         async with peer.outbox.sealing:
             await self._env.store.write(work)
         peer.outbox.settled([message_id])
+        self._env.hub.publish(MessageRemoved(peer.record.name, message_id.hex()))
 
     async def wait_delivered(
         self,

@@ -203,8 +203,12 @@ class Peer:
         self.show()
 
     def set_unread(self, unread: int) -> None:
-        """Follow the store's count."""
+        """Follow the store's count; that nothing is unread any more is news to other clients."""
+        was_seen = self.record.unread > unread == 0
         self.record = replace(self.record, unread=unread)
+        if was_seen:
+            self._shown = None
+            self.show()
 
     def away(self, reason: Reason) -> None:
         """Note why the contact is not reachable."""
@@ -270,5 +274,5 @@ class Peer:
         # Not the time of the next attempt: a countdown is no news.
         reason = None if self.online else (self.reason.absence, self.reason.detail)
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
-                record.unread == 0, record.verified_at_ms, reason, self.on_record,
+                record.verified_at_ms, reason, self.on_record,
                 self.told_revoked, self.vanishing)  # fmt: skip

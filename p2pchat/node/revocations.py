@@ -26,7 +26,7 @@ from p2pchat.node.book import PeerBook
 from p2pchat.node.environment import Environment
 from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import KeyNews, KeyNewsKind, RevokedView
+from p2pchat.node.views import IdentityRevoked, KeyNews, KeyNewsKind, RevokedView
 from p2pchat.session.notices import RevokedNotice
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.ports import Transaction
@@ -178,6 +178,8 @@ class RevocationDesk:
             env.hub.publish(KeyNews(contact.name, KeyNewsKind.REVOKED, at_ms))
             env.supervisor.spawn(lambda: self._part(peer), f"part {peer.contact_id}")
         if record.ours:
+            if identity == own:
+                env.hub.publish(IdentityRevoked(at_ms))
             self._publish()
 
     async def _part(self, peer: Peer) -> None:

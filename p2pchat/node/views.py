@@ -225,9 +225,16 @@ class MessageStateChanged:
 
 @dataclass(frozen=True, slots=True)
 class ContactChanged:
-    """Presence, trust or address of a contact changed."""
+    """A contact is new, or its presence, trust, address or agreements changed."""
 
     contact: ContactView
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRemoved:
+    """A contact is not there any more: removed, or a request that was declined."""
+
+    contact: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +311,13 @@ class KeyNews:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityRevoked:
+    """Our own identity is revoked: by us, or by whoever has its certificate."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuditWarned:
     """The audit log shows something unusual: which pattern (a name of ``store.audit_watch``)."""
 
@@ -342,11 +356,13 @@ NodeEvent = (
     | MessageRemoved
     | MessageStateChanged
     | ContactChanged
+    | ContactRemoved
     | ContactTyping
     | ContactRequested
     | SessionRestarted
     | LedgersDiffered
     | KeyNews
+    | IdentityRevoked
     | HistoryCut
     | AuditWarned
     | ComparisonAsked

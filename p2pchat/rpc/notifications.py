@@ -9,9 +9,11 @@ from p2pchat.node.views import (
     ComparisonAsked,
     ComparisonEnded,
     ContactChanged,
+    ContactRemoved,
     ContactRequested,
     ContactTyping,
     HistoryCut,
+    IdentityRevoked,
     KeyNews,
     LedgersDiffered,
     MessageArrived,
@@ -84,11 +86,12 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
                 "message_id": message_id,
                 "removed": True,
             }
-        case MessageStateChanged(contact, message_id, state, _):
+        case MessageStateChanged(contact, message_id, state, reason):
             return "message.state", {
                 "contact": contact,
                 "message_id": message_id,
                 "state": state.value,
+                **({"reason": reason} if reason else {}),
             }
         case ContactChanged(view):
             return "contact.state", {
@@ -97,6 +100,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
                 "trust": view.trust.value,
                 "pq": view.post_quantum,
             }
+        case ContactRemoved(contact):
+            return "contact.removed", {"contact": contact}
         case ContactTyping(contact, writing):
             return "contact.typing", {"contact": contact, "writing": writing}
         case ContactRequested(view):
@@ -114,6 +119,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
             return "ledger.differed", shapes.ledger(view)
         case KeyNews(contact, kind, at_ms):
             return "contact.key", {"contact": contact, "news": kind.value, "at_ms": at_ms}
+        case IdentityRevoked(at_ms):
+            return "identity.revoked", {"revoked_at_ms": at_ms}
         case AuditWarned(pattern, count, at_ms):
             return "audit.warning", {"pattern": pattern, "count": count, "at_ms": at_ms}
         case ComparisonAsked(contact):

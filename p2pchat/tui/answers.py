@@ -7,7 +7,6 @@ know: after most news the contact list is asked for again, instead of being gues
 from __future__ import annotations
 
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Final, assert_never
 
 from p2pchat.identity.trust import Trust
@@ -28,6 +27,7 @@ from p2pchat.tui.navigation import (
     with_chat,
     with_contact,
     with_flash,
+    without_chat,
 )
 from p2pchat.tui.panel_state import Comparison, SearchPanel, VerifyPanel
 from p2pchat.tui.state import AppState, Contact
@@ -159,8 +159,7 @@ def _settled(state: AppState, handle: str, method: str) -> Step:
     contact = state.contact(handle)
     name = contact.name if contact else "The contact"
     if method in ("contact.remove", "contact.decline"):
-        left = {key: chat for key, chat in state.conversations.items() if key != handle}
-        state = replace(state, conversations=MappingProxyType(left))
+        state = without_chat(state, handle)
         done = "removed" if method == "contact.remove" else "declined, and learns nothing"
         return with_flash(state, f"{name} is {done}."), (list_contacts(),)
     words = {

@@ -27,6 +27,7 @@ from p2pchat.tui.navigation import (
     with_flash,
     with_news,
     with_notice,
+    without_chat,
 )
 from p2pchat.tui.state import AppState
 from p2pchat.tui.words import KEY_NEWS, failures, short_date
@@ -62,6 +63,10 @@ def notified(state: AppState, action: news.News) -> Step:
                 contact = replace(contact, online=online, trust=trust, post_quantum=post_quantum)
                 state = with_contact(state, contact)
             return state, (list_contacts(),)
+        case news.ContactGone(handle):
+            return without_chat(state, handle), (list_contacts(),)
+        case news.IdentityRevoked():
+            return state, (Call("identity.show"),)
         case news.RequestArrived(name):
             text = f"{name} asks to talk with you. Alt+a shows the request."
             return with_flash(state, text), (list_contacts(),)

@@ -29,6 +29,12 @@ def with_chat(state: AppState, handle: str, chat: Conversation) -> AppState:
     return replace(state, conversations=MappingProxyType({**state.conversations, handle: chat}))
 
 
+def without_chat(state: AppState, handle: str) -> AppState:
+    """Return the state with one conversation forgotten."""
+    left = {key: chat for key, chat in state.conversations.items() if key != handle}
+    return replace(state, conversations=MappingProxyType(left))
+
+
 def with_shown(state: AppState, chat: Conversation) -> AppState:
     """Return the state with what is on the screen of the history replaced."""
     if state.visit is None:

@@ -247,6 +247,10 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "contact.state":
             seen = msgspec.convert(params, _Presence)
             return news.ContactMoved(seen.contact, seen.online, Trust(seen.trust), seen.pq)
+        case "contact.removed":
+            return news.ContactGone(str(params["contact"]))
+        case "identity.revoked":
+            return news.IdentityRevoked()
         case "contact.typing":
             written = msgspec.convert(params, _Writing)
             return news.ContactWriting(written.contact, written.writing)

@@ -53,6 +53,18 @@ class ContactMoved:
 
 
 @dataclass(frozen=True, slots=True)
+class ContactGone:
+    """``contact.removed``: by whomever, with all messages."""
+
+    handle: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRevoked:
+    """``identity.revoked``: our own key is; since when, the node is asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContactWriting:
     """``contact.typing``."""
 
@@ -151,6 +163,8 @@ News = (
     | MessageRemoved
     | MessageMoved
     | ContactMoved
+    | ContactGone
+    | IdentityRevoked
     | ContactWriting
     | RequestArrived
     | SessionRenewed

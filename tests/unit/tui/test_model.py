@@ -542,6 +542,14 @@ def test_lost_news_lead_to_listing_anew_without_losing_what_was_typed() -> None:
     assert [each.key for each in state.conversation("Bob").entries] == ["new", "local-0"]
 
 
+def test_what_another_client_has_removed_or_revoked_is_asked_for() -> None:
+    state, effects = run(chatting(), news.MessageArrived("Bob", incoming("1")))
+    assert texts(state, "Bob") == ["hi"]
+    state, effects = run(state, news.ContactGone("Bob"))
+    assert (texts(state, "Bob"), effects) == ([], [Call("contact.list")])
+    assert run(state, news.IdentityRevoked())[1] == [Call("identity.show")]
+
+
 def test_a_lost_node_is_said() -> None:
     state, _ = run(chatting(), news.ClientLost("gone"))
     assert state.lost == "gone"

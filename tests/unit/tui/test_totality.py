@@ -165,6 +165,8 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.builds(person.MessageChosen, st.sampled_from([-9, -1, 1, 9])),
     st.builds(answer.MessageHandled, HANDLES),
     st.builds(answer.WritingTold, st.booleans()),
+    st.builds(news.ContactGone, HANDLES),
+    st.just(news.IdentityRevoked()),
     st.builds(news.ContactWriting, HANDLES, st.booleans()),
     st.builds(answer.RecordChanged, HANDLES),
     st.builds(news.MessageChanged, HANDLES, MESSAGES),
