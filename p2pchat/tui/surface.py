@@ -30,13 +30,18 @@ class GridOutput(Vt100_Output):
     """A terminal whose columns stay where they are counted."""
 
     def write(self, data: str) -> None:
-        """Write one cell's text; a sequence is bracketed by saving and restoring the cursor."""
+        """Write one cell's text; a sequence is bracketed by saving and restoring the cursor.
+
+        Its cells are made blank first: a terminal that draws it narrower (tmux draws ❤️ in one
+        cell) would leave in the second what stood there before.
+        """
         if len(data) < 2 or data.isascii():
             super().write(data)
             return
-        self.write_raw("\x1b7")
+        cells = _cell(data, "").width
+        self.write_raw(f"\x1b7{' ' * cells}\x1b8")
         super().write(data)
-        self.write_raw(f"\x1b8\x1b[{_cell(data, '').width}C")
+        self.write_raw(f"\x1b8\x1b[{cells}C")
 
 
 class Surface(Container):

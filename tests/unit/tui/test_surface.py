@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pyte
+import pytest
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.layout.mouse_handlers import MouseHandlers
 from prompt_toolkit.layout.screen import Screen, WritePosition
@@ -51,7 +53,25 @@ def test_a_sequence_is_drawn_between_saving_and_restoring_the_cursor() -> None:
     output.write(FAMILY)
     output.write("é")
     output.flush()
-    assert wire.getvalue() == f"plain\x1b7{FAMILY}\x1b8\x1b[2Cé"
+    assert wire.getvalue() == f"plain\x1b7  \x1b8{FAMILY}\x1b8\x1b[2Cé"
+
+
+@pytest.mark.parametrize("sequence", ["❤️", "☺️", "1️⃣", FAMILY])
+def test_a_sequence_that_is_drawn_narrow_leaves_nothing_of_what_stood_there(sequence: str) -> None:
+    """pyte, as tmux, draws a heart with a variation selector in one cell."""
+    screen = pyte.Screen(8, 1)
+    wire = io.StringIO()
+    output = GridOutput(wire, lambda: Size(1, 8), term="xterm")
+    output.write("abcdefgh")
+    output.cursor_goto(1, 1)
+    output.write(sequence)
+    output.write("|")
+    output.flush()
+    pyte.Stream(screen).feed(wire.getvalue())
+    row = [screen.buffer[0][column].data for column in range(8)]
+    assert row[0] != "a"
+    assert row[1] != "b"
+    assert row[2:] == ["|", *"defgh"]
 
 
 def test_not_even_an_unclean_cell_steers_the_terminal() -> None:
