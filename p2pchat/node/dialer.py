@@ -66,13 +66,11 @@ class Dialer:
         delay = peer.backoff.delay(now)
         if delay > 0:
             due = now + delay
-            peer.reason = replace(peer.reason, retry_at=due)
             while await peer.dial.wait_until(clock, due):
                 if not peer.wants_dialling:
                     return False
                 if not peer.backoff.is_waiting:
                     break
-        peer.reason = replace(peer.reason, retry_at=None)
         return peer.wants_dialling
 
     async def _round(self, peer: Peer) -> None:

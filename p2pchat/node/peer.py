@@ -225,7 +225,6 @@ class Peer:
             trust=self.record.pin.trust,
             has_addresses=bool(self.record.addresses),
             dials=self._env.dials,
-            now=self._env.clock.monotonic(),
         )
         if self._env.revocations.own is None:
             return reason
@@ -271,8 +270,7 @@ class Peer:
 
     def _essence(self) -> object:
         record = self.record
-        # Not the time of the next attempt: a countdown is no news.
-        reason = None if self.online else (self.reason.absence, self.reason.detail)
+        reason = None if self.online else self.reason
         return (record.name, record.pin, self.online, record.post_quantum, record.addresses,
                 record.verified_at_ms, reason, self.on_record,
                 self.told_revoked, self.vanishing)  # fmt: skip

@@ -6,7 +6,6 @@ is not ``online`` has its sentence. Pure: what is known goes in, a sentence come
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -46,11 +45,10 @@ class Absence(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What is known of a contact's absence; ``retry_at`` is monotonic seconds."""
+    """What is known of a contact's absence."""
 
     absence: Absence
     detail: str = ""
-    retry_at: float | None = None
 
 
 def ending(closed: ConnectionClosed, now_ms: int) -> str:
@@ -78,10 +76,13 @@ def explain(
     trust: Trust,
     has_addresses: bool,
     dials: bool,
-    now: float,
     revoked: bool = False,
 ) -> str:
-    """Return the sentence for a contact that is not online."""
+    """Return the sentence for a contact that is not online.
+
+    It says nothing that becomes untrue by itself, such as when the next attempt is: it stands on
+    a screen until something happens.
+    """
     if revoked:
         came = reason.absence is Absence.CAME_REVOKED
         return "they have revoked this key" + (f"; {_happened(reason)}" if came else "")
@@ -98,10 +99,10 @@ def explain(
         follow_up = "no address known; waiting for them to connect"
         if reason.absence is Absence.NOT_TRIED:
             return follow_up
-    elif reason.retry_at is None:
-        return words if reason.absence is Absence.NOT_TRIED else f"{words}; trying again"
+    elif reason.absence is Absence.NOT_TRIED:
+        return words
     else:
-        follow_up = f"next try in {max(1, math.ceil(reason.retry_at - now))} s"
+        follow_up = "trying again"
     return f"{words}; {follow_up}"
 
 
@@ -118,9 +119,9 @@ def _happened(reason: Reason) -> str:
         case Absence.LOST:
             return f"the connection ended: {reason.detail}"
         case Absence.WAITING:
-            return "connected; waiting for them to accept you"
+            return "waiting for them to accept you"
         case Absence.OPENING:
-            return "connected; setting up the encrypted session"
+            return "setting up the encrypted session"
         case Absence.REFUSED_AS_REVOKED:
             return "they refuse your key, since it was revoked"
         case Absence.CAME_REVOKED:

@@ -147,22 +147,18 @@ def test_a_second_connection_of_the_same_direction_replaces_the_first(outbound: 
     [
         (NOT_TRIED, "not tried yet"),
         (
-            Reason(Absence.UNREACHABLE, "10.0.0.5:4000 (connection refused)", retry_at=103.2),
-            "nobody answers at 10.0.0.5:4000 (connection refused); next try in 4 s",
+            Reason(Absence.UNREACHABLE, "10.0.0.5:4000 (connection refused)"),
+            "nobody answers at 10.0.0.5:4000 (connection refused); trying again",
         ),
         (
-            Reason(Absence.UNREACHABLE, "10.0.0.5:4000 (no answer)"),
-            "nobody answers at 10.0.0.5:4000 (no answer); trying again",
+            Reason(Absence.WRONG_IDENTITY, "10.0.0.5:4000"),
+            "another identity answered at 10.0.0.5:4000; trying again",
         ),
-        (
-            Reason(Absence.WRONG_IDENTITY, "10.0.0.5:4000", retry_at=100.1),
-            "another identity answered at 10.0.0.5:4000; next try in 1 s",
-        ),
-        (Reason(Absence.WAITING), "connected; waiting for them to accept you"),
+        (Reason(Absence.WAITING), "waiting for them to accept you"),
     ],
 )
 def test_each_absence_has_its_sentence(reason: Reason, sentence: str) -> None:
-    words = explain(reason, trust=Trust.VERIFIED, has_addresses=True, dials=True, now=99.3)
+    words = explain(reason, trust=Trust.VERIFIED, has_addresses=True, dials=True)
     assert words == sentence
 
 
@@ -175,7 +171,6 @@ def test_no_absence_is_without_a_word(absence: Absence, has_addresses: bool, dia
         trust=Trust.UNVERIFIED,
         has_addresses=has_addresses,
         dials=dials,
-        now=0.0,
     )
     assert words
     if absence is Absence.NOT_TRIED and dials and not has_addresses:
@@ -185,7 +180,7 @@ def test_no_absence_is_without_a_word(absence: Absence, has_addresses: bool, dia
 def test_the_persons_own_decision_comes_before_all_else() -> None:
     for trust, words in ((Trust.BLOCKED, "blocked"), (Trust.REQUEST, "asks to be accepted")):
         reason = Reason(Absence.LOST, "whatever")
-        assert explain(reason, trust=trust, has_addresses=True, dials=True, now=0.0) == words
+        assert explain(reason, trust=trust, has_addresses=True, dials=True) == words
 
 
 # --- a new handshake once a day -----------------------------------------------------------------
