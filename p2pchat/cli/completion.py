@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from p2pchat.cli.commands import COMMANDS, PROFILE_OPTIONS, Argument, Command
+from p2pchat.cli.commands import COMMANDS
+from p2pchat.cli.table.grammar import PROFILE_OPTIONS, Argument, Command
 
 _FILE_METAVARS: Final = frozenset({"FILE", "NAME|DIR", "DIR", "FILE|HOST:PORT"})
 """Where a file name is a sensible guess."""

@@ -15,7 +15,8 @@ import os
 import sys
 
 from p2pchat import __version__
-from p2pchat.cli.commands import COMMANDS, PROFILE_OPTIONS, Argument, Command
+from p2pchat.cli.commands import COMMANDS
+from p2pchat.cli.table.grammar import PROFILE_OPTIONS, Argument, Command
 
 TYPE_CHECKING = False  # as typing's own, without importing it
 if TYPE_CHECKING:

