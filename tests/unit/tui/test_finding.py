@@ -200,6 +200,7 @@ def test_news_reach_a_visit_and_the_newest_end_but_new_messages_only_that() -> N
         answer.RecordChanged("Zoe"),
         answer.ContactAdded("Yan"),
         answer.ContactsListed((contact("Bob"),)),
+        answer.ContactsListed(()),
     ],
 )
 def test_a_visit_ends(action: person.Person | answer.Answer | news.News) -> None:
