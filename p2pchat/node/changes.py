@@ -69,6 +69,7 @@ class ChangeDesk:
 
         # Not under the outbox's lock: each call takes its place in the store at once.
         stored = await self._env.store.write(work)
+        self._announce.queued(peer, stored)
         self._queued(peer)
         return stored
 
@@ -154,7 +155,7 @@ class ChangeDesk:
         text = str(seconds) if step is TimerStep.PROPOSE else ""
         kind = MessageKind(f"timer.{step.value}")
 
-        def work(tx: Transaction) -> Vanishing:
+        def work(tx: Transaction) -> tuple[Vanishing, MessageRecord]:
             _require_known(tx, peer, "timer")
             changes = tx.changes(peer.contact_id)
             state = changes.vanishing()
@@ -166,9 +167,10 @@ class ChangeDesk:
                 raise UsageError(_not_now(state, step))
             changes.put_vanishing(following)
             tx.add_message(record)
-            return following
+            return following, record
 
-        peer.vanishing = await self._change(peer, work)
+        peer.vanishing, said = await self._change(peer, work)
+        self._announce.queued(peer, said)
         peer.show()
         return peer.vanishing
 

@@ -12,6 +12,7 @@ from p2pchat.node.peer import Peer
 from p2pchat.node.views import (
     MessageArrived,
     MessageChanged,
+    MessageQueued,
     MessageRemoved,
     MessageStateChanged,
     MessageView,
@@ -51,6 +52,10 @@ class Announcer:
     def state(self, peer: Peer, message_id: bytes, state: DeliveryState, reason: str = "") -> None:
         """Tell that an outgoing message moved on."""
         self._hub.publish(MessageStateChanged(peer.record.name, message_id.hex(), state, reason))
+
+    def queued(self, peer: Peer, record: MessageRecord) -> None:
+        """Tell every client of a message that one of them has sent."""
+        self._hub.publish(MessageQueued(message_view(peer, record)))
 
     def changed(self, peer: Peer, record: MessageRecord) -> None:
         """Tell how a message looks now."""

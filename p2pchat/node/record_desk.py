@@ -12,6 +12,7 @@ from p2pchat.identity.on_record import OURS, OnRecord, RecordStep
 from p2pchat.identity.statement_file import to_file
 from p2pchat.identity.trust import require_sendable
 from p2pchat.node.environment import Environment
+from p2pchat.node.messages import Announcer
 from p2pchat.node.on_record import put_state, signed_now, stored_state
 from p2pchat.node.peer import Peer
 from p2pchat.session.messages import check_text
@@ -31,6 +32,7 @@ class RecordDesk:
 
     def __init__(self, env: Environment) -> None:
         self._env = env
+        self._announce = Announcer(env)
 
     async def step(self, peer: Peer, step: RecordStep) -> OnRecord:
         """Propose, accept, decline or end it, and tell the contact."""
@@ -47,6 +49,7 @@ class RecordDesk:
             return following
 
         peer.on_record = await self._env.store.write(work)
+        self._announce.queued(peer, record)
         self._queued(peer)
         peer.show()
         return peer.on_record
@@ -72,6 +75,7 @@ class RecordDesk:
             return tx.add_message(stored) or stored
 
         stored = await self._env.store.write(work)
+        self._announce.queued(peer, stored)
         self._queued(peer)
         return stored
 

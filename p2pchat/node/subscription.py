@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from p2pchat.node.views import MessageArrived, MessageChanged, NodeEvent
+from p2pchat.node.views import MessageArrived, MessageChanged, MessageQueued, NodeEvent
 
 EVENTS_MAX: Final = 8192
 """Waiting for one listener: thousands of messages at once are an ordinary reconnect."""
@@ -109,4 +109,8 @@ class Hub:
 
 
 def _text_chars(event: NodeEvent) -> int:
-    return len(event.message.text) if isinstance(event, MessageArrived | MessageChanged) else 0
+    return (
+        len(event.message.text)
+        if isinstance(event, MessageArrived | MessageQueued | MessageChanged)
+        else 0
+    )

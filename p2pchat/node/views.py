@@ -199,6 +199,13 @@ class MessageArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageQueued:
+    """A message of ours is stored and goes out, whichever client it comes from."""
+
+    message: MessageView
+
+
+@dataclass(frozen=True, slots=True)
 class MessageChanged:
     """A message was edited, deleted or reacted to, by either side; it looks so now."""
 
@@ -352,6 +359,7 @@ class HistoryCut:
 
 NodeEvent = (
     MessageArrived
+    | MessageQueued
     | MessageChanged
     | MessageRemoved
     | MessageStateChanged

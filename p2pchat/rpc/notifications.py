@@ -18,6 +18,7 @@ from p2pchat.node.views import (
     LedgersDiffered,
     MessageArrived,
     MessageChanged,
+    MessageQueued,
     MessageRemoved,
     MessageStateChanged,
     NodeEvent,
@@ -74,6 +75,8 @@ def to_notification(event: NodeEvent) -> tuple[str, dict[str, Any]]:
                 **({} if message.reply_to is None else shapes.reply(message)),
                 **({} if message.lifetime_s is None else {"lifetime_s": message.lifetime_s}),
             }
+        case MessageQueued(message):
+            return "message.queued", {"contact": message.contact, **shapes.message(message)}
         case MessageChanged(message):
             return "message.changed", {
                 "contact": message.contact,

@@ -109,6 +109,21 @@ def stored(chat: Conversation, local_key: str, message_id: str, state: Delivery)
     return replace(update(chat, local_key, settle), early=early)
 
 
+def queued_elsewhere(chat: Conversation, message: Message) -> Conversation:
+    """Take in a message of ours that the node has stored.
+
+    If one of the same words was sent here and has no id yet, it is that one: it keeps its place,
+    and the answer with its id changes nothing any more. Should it be another client's after all,
+    ours comes with news of its own.
+    """
+    for entry in chat.entries:
+        if isinstance(entry, Message) and entry.key.startswith(LOCAL_PREFIX):
+            waits = entry.state is Delivery.QUEUED
+            if waits and (entry.text, entry.kind) == (message.text, message.kind):
+                return stored(chat, entry.key, message.key, message.state)
+    return append(chat, message)
+
+
 def moved(chat: Conversation, message_id: str, state: Delivery, reason: str) -> Conversation:
     """Take in delivery news; for an id not known yet it is kept until ``stored``."""
     if any(entry.key == message_id for entry in chat.entries):

@@ -43,6 +43,11 @@ def notified(state: AppState, action: news.News) -> Step:
             if is_watched(state, handle):
                 return state, (mark_read(handle),)
             return state, (list_contacts(),)
+        case news.MessageQueued(handle, message):
+            chat = state.conversation(handle)
+            if not chat.loaded and not chat.loading:
+                return state, ()
+            return with_chat(state, handle, chats.queued_elsewhere(chat, message)), ()
         case news.ContactWriting(handle, writing):
             others = state.writing - {handle}
             return replace(state, writing=others | {handle} if writing else others), ()

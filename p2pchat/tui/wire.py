@@ -235,6 +235,9 @@ def _notified(method: str, params: dict[str, Any], now_ms: int) -> Action | None
         case "message.received":
             message = to_message(msgspec.convert(params, ForeignMessage))
             return news.MessageArrived(str(params["contact"]), message)
+        case "message.queued":
+            message = to_message(msgspec.convert(params, ForeignMessage))
+            return news.MessageQueued(str(params["contact"]), message)
         case "message.changed" if params.get("removed"):
             return news.MessageRemoved(str(params["contact"]), str(params["message_id"]))
         case "message.changed":

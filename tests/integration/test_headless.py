@@ -72,6 +72,7 @@ async def test_a_headless_client_learns_of_each_feature(tmp_path: Path) -> None:
     theirs = (await bob.node.send("alice", "hello")).message_id
     await client.hears("message.received", **about_bob, message_id=theirs, text="hello")
     ours = (await alice.node.send("bob", "hi")).message_id
+    await client.hears("message.queued", **about_bob, message_id=ours, text="hi", state="queued")
     for state in ("sent", "delivered"):
         await client.hears("message.state", **about_bob, message_id=ours, state=state)
     await bob.node.mark_read("alice")
@@ -93,6 +94,7 @@ async def test_a_headless_client_learns_of_each_feature(tmp_path: Path) -> None:
     await client.hears("contact.state", **about_bob)
     await client.hears("message.received", kind="timer.propose", text="3600")
     await alice.node.timer("bob", TimerStep.ACCEPT)
+    await client.hears("message.queued", **about_bob, kind="timer.accept")
     await client.hears("contact.state", **about_bob)
     await until(lambda: bob.node._book.find("alice").vanishing.seconds == 3600)
     vanishing = (await bob.node.send("alice", "not for long")).message_id
@@ -100,10 +102,13 @@ async def test_a_headless_client_learns_of_each_feature(tmp_path: Path) -> None:
     await bob.node.record("alice", RecordStep.PROPOSE)
     await client.hears("message.received", kind="record.propose")
     await alice.node.record("bob", RecordStep.ACCEPT)
+    await client.hears("message.queued", **about_bob, kind="record.accept")
     await client.hears("contact.state", **about_bob)
     await until(lambda: bob.node._book.find("alice").on_record.value == "on")
     await bob.node.sign("alice", "I owe you a boat")
     await client.hears("message.received", kind="statement", text="I owe you a boat")
+    await alice.node.sign("bob", "and I you a sail")
+    await client.hears("message.queued", **about_bob, kind="statement")
     await bob.node.compare("alice", "a phrase of ours")
     await client.hears("contact.compare_asked", **about_bob)
     await alice.node.compare("bob", "another phrase")

@@ -17,6 +17,14 @@ class MessageArrived:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageQueued:
+    """``message.queued``: a message of ours, from here or from another client."""
+
+    handle: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
 class MessageChanged:
     """``message.changed``: it looks so now."""
 
@@ -159,6 +167,7 @@ class ClientLost:
 
 News = (
     MessageArrived
+    | MessageQueued
     | MessageChanged
     | MessageRemoved
     | MessageMoved

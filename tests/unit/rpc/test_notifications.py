@@ -25,6 +25,7 @@ from p2pchat.node.views import (
     LedgerView,
     MessageArrived,
     MessageChanged,
+    MessageQueued,
     MessageRemoved,
     MessageStateChanged,
     MessageView,
@@ -61,6 +62,20 @@ REPLY = replace(
     MESSAGE, reply_to="1" * 32, quote="asked", lifetime_s=60, kind=MessageKind.STATEMENT
 )
 RECEIVED = {"contact": "bob", "message_id": "0" * 32, "text": "text", "sent_at_ms": 5}
+WHOLE = {
+    **RECEIVED,
+    "direction": "in",
+    "state": "delivered",
+    "reason": "",
+    "kind": "text",
+    "reply_to": None,
+    "quote": "",
+    "edited_at_ms": None,
+    "deleted": False,
+    "reactions": [],
+    "lifetime_s": None,
+    "expires_at_ms": None,
+}
 LEDGER = LedgerView("bob", 1, 2, 3, ("2" * 32,), forked=True, at_ms=8)
 
 EXAMPLES: list[tuple[NodeEvent, str, dict[str, Any]]] = [
@@ -77,23 +92,14 @@ EXAMPLES: list[tuple[NodeEvent, str, dict[str, Any]]] = [
         },
     ),
     (
+        MessageQueued(replace(MESSAGE, direction=Direction.OUT, state=DeliveryState.QUEUED)),
+        "message.queued",
+        {**WHOLE, "direction": "out", "state": "queued"},
+    ),
+    (
         MessageChanged(replace(MESSAGE, reactions=((Direction.OUT, "+"),))),
         "message.changed",
-        {
-            **RECEIVED,
-            "removed": False,
-            "direction": "in",
-            "state": "delivered",
-            "reason": "",
-            "kind": "text",
-            "reply_to": None,
-            "quote": "",
-            "edited_at_ms": None,
-            "deleted": False,
-            "reactions": [{"direction": "out", "emoji": "+"}],
-            "lifetime_s": None,
-            "expires_at_ms": None,
-        },
+        {**WHOLE, "removed": False, "reactions": [{"direction": "out", "emoji": "+"}]},
     ),
     (
         MessageRemoved("bob", "1"),
@@ -174,7 +180,7 @@ def test_no_event_is_without_an_example() -> None:
 
 
 def test_texts_that_wait_are_bounded_whatever_brings_them() -> None:
-    for event in (MessageArrived, MessageChanged):
+    for event in (MessageArrived, MessageQueued, MessageChanged):
         subscription = Hub().subscribe()
         for _ in range(3):
             subscription.put(event(replace(MESSAGE, text="x" * (TEXT_MAX_CHARS // 2))))

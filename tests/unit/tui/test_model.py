@@ -83,6 +83,22 @@ def test_a_message_is_shown_at_once_and_gets_its_id_later() -> None:
     )
 
 
+def test_a_message_of_ours_shows_once_whoever_sent_it_and_whatever_comes_first() -> None:
+    listed = chatting()
+    ours, other = outgoing("id1", Delivery.QUEUED), outgoing("id2", Delivery.QUEUED)
+    stored = answer.MessageStored("Bob", "local-0", "id1", Delivery.QUEUED)
+    told, elsewhere = news.MessageQueued("Bob", ours), news.MessageQueued("Bob", other)
+    for actions in (
+        (told, stored, elsewhere),
+        (stored, told, elsewhere),
+        (elsewhere, told, stored),  # of the same words
+    ):
+        state, _ = run(listed, person.Submitted("hi", NOW), *actions)
+        assert {entry.key for entry in state.conversation("Bob").entries} == {"id1", "id2"}
+        assert len(state.conversation("Bob").entries) == 2
+    assert run(AppState(), told)[0] == AppState()  # a history that is not listed yet
+
+
 def test_delivery_news_may_come_before_the_message_id() -> None:
     state, _ = run(
         chatting(),

@@ -169,6 +169,7 @@ ACTIONS: st.SearchStrategy[Action] = st.one_of(
     st.just(news.IdentityRevoked()),
     st.builds(news.ContactWriting, HANDLES, st.booleans()),
     st.builds(answer.RecordChanged, HANDLES),
+    st.builds(news.MessageQueued, HANDLES, MESSAGES),
     st.builds(news.MessageChanged, HANDLES, MESSAGES),
     st.builds(news.MessageRemoved, HANDLES, KEYS),
     st.builds(news.MessageMoved, HANDLES, KEYS, DELIVERY, WORDS),
