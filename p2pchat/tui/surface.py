@@ -33,13 +33,14 @@ class GridOutput(Vt100_Output):
         """Write one cell's text; a sequence is bracketed by saving and restoring the cursor.
 
         Its cells are made blank first: a terminal that draws it narrower (tmux draws ❤️ in one
-        cell) would leave in the second what stood there before.
+        cell) would leave in the second what stood there before. The cursor is saved for each time
+        that it is restored, since some terminals forget a place when they go back to it.
         """
         if len(data) < 2 or data.isascii():
             super().write(data)
             return
         cells = _cell(data, "").width
-        self.write_raw(f"\x1b7{' ' * cells}\x1b8")
+        self.write_raw(f"\x1b7{' ' * cells}\x1b8\x1b7")
         super().write(data)
         self.write_raw(f"\x1b8\x1b[{cells}C")
 
