@@ -31,7 +31,6 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.negotiation import IK_HFS, XX_HFS, Suite
 from p2pchat.session.notices import CertificateNotice
-from p2pchat.store.database import Database
 from p2pchat.store.ports import Store, Transaction
 from p2pchat.store.records import ContactRecord, IdentityRecord
 from p2pchat.store.transaction import SqlTransaction
@@ -48,6 +47,7 @@ from tests.support.node_world import (
     until,
     view_of,
 )
+from tests.support.pages import pages
 
 PERIOD_S = QUICK.rotate_static_days * DAY_MS / 1000
 OVERLAP_S = STATIC_KEY_OVERLAP_MS / 1000
@@ -145,17 +145,15 @@ async def require_gone(person: Person, old_keys: list[bytes]) -> None:
     """No key but the permitted previous one is in any file or page, or kept by the process."""
     *gone, previous = old_keys
     record = await own(person)
-    store = person.node._profile.store
-    assert isinstance(store, Database)
-    pages = store._writer._connection.serialize("main")
+    held = await pages(person.node._profile.store)
     assert record.previous is not None
     assert record.previous.private.reveal() == previous
-    assert previous in pages, "the pages are as they are under the cipher"
+    assert previous in held, "the pages are as they are under the cipher"
     assert person.node._profile.identity == record
     files = b"".join(file.read_bytes() for file in person.path.iterdir() if file.is_file())
     assert len(set(old_keys)) == len(old_keys)
     for key in gone:
-        assert key not in pages
+        assert key not in held
         for form in (key, key.hex().encode(), key.hex().upper().encode(), base64.b64encode(key)):
             assert form not in files
 
@@ -253,8 +251,7 @@ async def test_the_overlap_has_an_end(tmp_path: Path, waits_s: float, suite: Sui
         await online(bob, "alice")
         assert proof_of(bob, "alice").suite == suite
         assert ((await own(alice)).previous is None) is over
-        pages = alice.node._profile.store._writer._connection.serialize("main")
-        assert (old in pages) is not over
+        assert (old in await pages(alice.node._profile.store)) is not over
     finally:
         await world.close()
 

@@ -19,6 +19,7 @@ from p2pchat.store.connection import open_database
 from p2pchat.store.database import Database
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import PreviousStaticKey
+from tests.support.pages import pages
 from tests.unit.store.files import (
     IDENTITY,
     KEY,
@@ -344,25 +345,20 @@ async def _wait(result: Awaitable[object]) -> object:
 # --- Keys that were replaced ----------------------------------------------------------------------
 
 
-def pages(store: Database) -> bytes:
-    """The database's pages as they are under the cipher, free ones too."""
-    return store._writer._connection.serialize("main") or b""
-
-
 async def replace_keys(store: Database) -> bytes:
     """Retire a static key, then drop it; returns it. Each time the log must be empty."""
     old = b"\xd7" * 32
     held = replace(IDENTITY, previous=PreviousStaticKey(Secret(old), b"its own", 5))
     await store.write(lambda t: t.put_identity(held))
-    assert old in pages(store)
+    assert old in await pages(store)
     await store.write(lambda t: t.put_identity(IDENTITY))
     return old
 
 
 async def test_a_replaced_key_is_in_no_page_and_in_no_log(store: Database, tmp_path: Path) -> None:
     old = await replace_keys(store)
-    assert old not in pages(store)
-    assert IDENTITY.static_private.reveal() in pages(store)
+    assert old not in await pages(store)
+    assert IDENTITY.static_private.reveal() in await pages(store)
     assert (tmp_path / "chat.db-wal").stat().st_size == 0
     await store.write(sets("x", "1"))
     assert (tmp_path / "chat.db-wal").stat().st_size > 0, "ordinary writes are not folded in"
@@ -391,7 +387,7 @@ async def test_the_log_of_a_killed_process_is_emptied_too(store: Database, tmp_p
     again = reopen(killed)
     await again.write(sets("x", "2"))
     assert (killed / "chat.db-wal").stat().st_size == 0
-    assert old not in pages(again)
+    assert old not in await pages(again)
     await again.close()
 
 
