@@ -25,6 +25,8 @@ from p2pchat.node.reception import Reception
 
 STAGGER_S: Final = 0.3
 """Head start of one address before the next is tried too."""
+NO_ANSWER: Final = frozenset({ErrorCode.TIMEOUT, ErrorCode.TRUNCATED})
+"""How handshakes end that a network broke off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,7 @@ class Failure:
     address: str
     absence: Absence
     why: str
+    answered: bool = False
     presented: bytes | None = None
 
 
@@ -63,7 +66,12 @@ class Dialer:
         """Wait as the back-off says; False if something changed meanwhile."""
         clock = self._env.clock
         now = clock.monotonic()
-        delay = peer.backoff.delay(now)
+        awaited = sum(
+            len(other.record.addresses)
+            for other in self._book
+            if other.wants_dialling and other.backoff.is_awaited(now)
+        )
+        delay = peer.backoff.delay(now, awaited)
         if delay > 0:
             due = now + delay
             while await peer.dial.wait_until(clock, due):
@@ -74,10 +82,12 @@ class Dialer:
         return peer.wants_dialling
 
     async def _round(self, peer: Peer) -> None:
+        began = self._env.clock.monotonic()
         failures = await Race(self._env, self._reception, peer).run()
         if peer.link is not None or peer.removed:
             return
-        peer.backoff.failed()
+        answered = bool(failures) and all(failure.answered for failure in failures)
+        peer.backoff.failed(began, answered=answered)
         for failure in failures:
             if failure.presented is not None:
                 await self._wrong_identity(peer, failure.presented)
@@ -153,8 +163,8 @@ class Race:
             self._failures.append(Failure(address, Absence.UNREACHABLE, why))
             return
         except TimeoutError:
-            why = f"no answer in {timeout_s:g} s"
-            self._failures.append(Failure(address, Absence.UNREACHABLE, why))
+            # Not how long: it differs between rounds, and a new reason is announced each time.
+            self._failures.append(Failure(address, Absence.UNREACHABLE, "no answer"))
             return
         link = self._reception.serve_dialled(stream, self._peer, self)
         try:
@@ -174,8 +184,8 @@ def _failure(link: Link, address: str, now_ms: int) -> Failure:
     if closed is None:
         return Failure(address, Absence.FAILED, "stopped")
     if closed.code is ErrorCode.WRONG_IDENTITY and not closed.by_peer:
-        return Failure(address, Absence.WRONG_IDENTITY, closed.reason, link.peer_identity)
-    return Failure(address, Absence.FAILED, ending(closed, now_ms))
+        return Failure(address, Absence.WRONG_IDENTITY, closed.reason, True, link.peer_identity)
+    return Failure(address, Absence.FAILED, ending(closed, now_ms), closed.code not in NO_ANSWER)
 
 
 def _reason(failures: list[Failure]) -> Reason:

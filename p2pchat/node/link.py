@@ -16,14 +16,14 @@ import logging
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from p2pchat.constants import KEEPALIVE_TIMEOUT_S
 from p2pchat.errors import ErrorCode, LocalProtocolError, ProtocolError, StoreError
-from p2pchat.node.clock import Clock, Timer, deadline
+from p2pchat.node.clock import Clock
 from p2pchat.node.inbox import Batch, Outcome
 from p2pchat.node.opening import Opening
 from p2pchat.node.outbox import FETCH_MAX, to_message
 from p2pchat.node.peer import Peer
-from p2pchat.node.tasks import Signal
+from p2pchat.node.tasks import Alarm, Signal
+from p2pchat.node.unsent import Backlog, hang_up
 from p2pchat.session.connection import Connection
 from p2pchat.session.events import (
     Accept,
@@ -45,13 +45,6 @@ from p2pchat.session.states import State
 from p2pchat.store.audit_types import AuditEvent
 from p2pchat.store.ports import Store
 from p2pchat.transport.base import Stream
-
-LINGER_S: Final = 2.0
-"""After our goodbye we wait this long for the peer's, so that ours is not lost to a reset."""
-UNSENT_MAX_BYTES: Final = 32 << 20
-"""Above this nothing more is read: a peer that sends without reading must not fill our memory.
-More than a whole window of the largest messages, so that two honest peers never block each other.
-"""
 
 HEARS_NOTICES: Final = frozenset({State.PENDING, State.SYNCING, State.OPEN})
 """Both greetings are out: from here on the peer reads notices."""
@@ -137,13 +130,12 @@ class Link:
         self._store = store
         self._clock = clock
         self._signal = Signal()
-        self._timer: Timer | None = None
-        self._timer_at = 0.0
+        self._alarm = Alarm(clock, self._signal)
         self._goodbye: Close | None = None
         self._accept = False
         self._notices: list[Notice] = []
         self._messages_wait = True
-        self._stalled_since: float | None = None
+        self._backlog = Backlog(stream)
         stream.on_activity(self._signal.notify)
 
     # --- for the owner ------------------------------------------------------------------------
@@ -204,10 +196,10 @@ class Link:
             self._end(ErrorCode.INTERNAL, str(error))
         finally:
             self._detach()
-            if self._timer is not None:
-                self._timer.cancel()
+            self._alarm.cancel()
             self._stream.on_activity(None)
-            await self._hang_up()
+            self._transmit()
+            await hang_up(self._stream, self._clock, politely=self.peer_identity is not None)
 
     # --- one round ------------------------------------------------------------------------------
 
@@ -227,12 +219,13 @@ class Link:
             if self._connection.is_closed and self.closed is not None:
                 return
             if self._idle():
-                self._arm()
+                for due in (self._connection.next_deadline(), self._backlog.due):
+                    self._alarm.set(due)
                 await self._signal.wait()
 
     def _feed(self) -> None:
         now = self._clock.monotonic()
-        if self._stream.pending_bytes <= UNSENT_MAX_BYTES:
+        if not self._backlog.is_full:
             data = self._stream.take()
             if data is not None:
                 self._connection.receive_data(data, now=now)
@@ -241,11 +234,7 @@ class Link:
             self._connection.handle_timeout(now)
         if self.opening.is_spent(now) and self._connection.is_open:
             self.close(ErrorCode.NORMAL, "a day is over: new keys by a new handshake")
-        if self._stream.writable or self._connection.is_closed:
-            self._stalled_since = None
-        elif self._stalled_since is None:
-            self._stalled_since = now
-        elif now >= self._stalled_since + KEEPALIVE_TIMEOUT_S:
+        if self._backlog.is_given_up(now) and not self._connection.is_closed:
             self._stream.abort()
             self._end(ErrorCode.TIMEOUT, "the peer does not read")
 
@@ -337,24 +326,6 @@ class Link:
         """Whether there is nothing to do before the next signal."""
         return not self._may_seal() and not self._may_tell()
 
-    def _arm(self) -> None:
-        due = self._connection.next_deadline()
-        if self._stalled_since is not None:
-            stalled = self._stalled_since + KEEPALIVE_TIMEOUT_S
-            due = stalled if due is None else min(due, stalled)
-        if due is None or (self._timer is not None and self._timer_at <= due):
-            # Deadlines mostly move away: an early timer costs one idle round, re-arming each time
-            # would cost one timer a round.
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer_at = due
-        self._timer = self._clock.call_at(due, self._timer_fired)
-
-    def _timer_fired(self) -> None:
-        self._timer = None
-        self._signal.notify()
-
     # --- the end --------------------------------------------------------------------------------
 
     def _end(self, code: ErrorCode, reason: str) -> None:
@@ -375,25 +346,3 @@ class Link:
         self._owner.detached(self, self.closed)
         self._decided(False)
         self.is_detached.set()
-
-    async def _hang_up(self) -> None:
-        """Send the goodbye, then wait a moment for the peer's end of the stream.
-
-        Closing a socket with unread bytes makes the kernel send a reset, which may overtake and
-        destroy the goodbye. So what still comes is read and dropped, for ``LINGER_S`` at most.
-        """
-        stream = self._stream
-        try:
-            self._transmit()
-            if self.peer_identity is not None and not stream.is_closed:
-                stream.write_eof()
-                async with deadline(self._clock, self._clock.monotonic() + LINGER_S):
-                    while await stream.read():
-                        pass
-            stream.close()
-            async with deadline(self._clock, self._clock.monotonic() + LINGER_S):
-                await stream.wait_closed()
-        except TimeoutError:
-            pass
-        finally:
-            stream.abort()

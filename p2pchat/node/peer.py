@@ -103,7 +103,10 @@ class Peer:
         self.session_lost = ""
         self.outbox = Outbox(env.store, record.contact_id)
         self.backoff = Backoff(
-            env.rng, first_s=env.config.retry_first_s, longest_s=env.config.retry_max_s
+            env.rng,
+            first_s=env.config.retry_first_s,
+            longest_s=env.config.retry_max_s,
+            now=env.clock.monotonic(),
         )
         self.untold = 0
         self.dial = Signal()

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from p2pchat.node.clock import Clock, deadline
+from p2pchat.node.clock import Clock, Timer, deadline
 
 _log = logging.getLogger(__name__)
 
@@ -102,3 +102,35 @@ class Signal:
         except TimeoutError:
             return False
         return True
+
+
+class Alarm:
+    """Notifies a signal at the earliest of the times set.
+
+    Deadlines mostly move away: an early alarm costs its owner one idle round, and to move it each
+    time would cost one timer a round. So it is never moved back.
+    """
+
+    def __init__(self, clock: Clock, signal: Signal) -> None:
+        self._clock = clock
+        self._signal = signal
+        self._timer: Timer | None = None
+        self._due = 0.0
+
+    def set(self, due: float | None) -> None:
+        """Notify at ``due`` at the latest; None asks for nothing."""
+        if due is None or (self._timer is not None and self._due <= due):
+            return
+        self.cancel()
+        self._due = due
+        self._timer = self._clock.call_at(due, self._fired)
+
+    def cancel(self) -> None:
+        """Notify no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _fired(self) -> None:
+        self._timer = None
+        self._signal.notify()

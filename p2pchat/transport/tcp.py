@@ -3,7 +3,7 @@
 Built on ``asyncio.BufferedProtocol``: about 2 KiB for an idle connection, and no allocation of
 a large buffer for each read. Small frames leave at once (no Nagle delay); a vanished peer is
 noticed by the kernel where it can (keepalive, and ``TCP_USER_TIMEOUT`` on Linux), by the
-session's own keepalive everywhere.
+session's own keepalive everywhere. After a short outage the kernel repeats what was lost soon.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -26,6 +27,18 @@ HEAD_START_S: Final = 0.25
 """Of one address of a name before the next is tried too, as RFC 8305 recommends."""
 USER_TIMEOUT_MS: Final = 30_000
 """Unacknowledged this long: the kernel gives up. Below the session's 45 s, above a short outage."""
+RTO_MAX_MS: Final = 3_000
+"""What was not acknowledged is repeated at least this often. Left alone the kernel doubles its
+pauses, and after an outage of 15 s is silent for 12 more. A path slower than this is hardly usable;
+ten small packets more in an outage cost nothing.
+"""
+DIALLED_TIMEOUT_MS: Final = 8_000
+"""Instead of ``USER_TIMEOUT_MS``, of what we dialled, where the kernel lacks that limit: a new
+connection is then sooner there than the next repetition. Five are lost by then, as a rule, so it is
+not merely a lossy path. Who was dialled may know no address, and waits for the repetition.
+"""
+_TCP_RTO_MAX_MS: Final = 44 if sys.platform == "linux" else None
+"""Linux 6.15 and later; the socket module does not name it."""
 KEEPALIVE_PROBES: Final = 2
 """Unanswered TCP probes, one each keepalive interval, before the kernel gives up."""
 
@@ -168,7 +181,7 @@ class TcpStream(BufferedStream, asyncio.BufferedProtocol):
         """Take the socket, set its options, hand the stream to the listener's owner."""
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(high=SEND_BUFFER_BYTES)
-        set_socket_options(transport.get_extra_info("socket"))
+        set_socket_options(transport.get_extra_info("socket"), dialled=self._accept is None)
         if self._accept is not None:
             peer = transport.get_extra_info("peername")
             # A connection that was reset before we got to it has no peer name any more.
@@ -251,27 +264,35 @@ class TcpStream(BufferedStream, asyncio.BufferedProtocol):
         self._transport.resume_reading()
 
 
-def set_socket_options(sock: Any) -> None:
-    """Ask the kernel to send small frames at once and to notice a vanished peer.
+def set_socket_options(sock: Any, *, dialled: bool) -> None:
+    """Ask the kernel to send small frames at once, and to notice a vanished peer and its return.
 
     ``sock`` is asyncio's wrapper of a socket, which the type checker knows as Any only. An
     option that this system lacks is left out: the session's keepalive does not depend on it.
     """
-    wanted = [
-        (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
-        (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-        (socket.IPPROTO_TCP, "TCP_KEEPIDLE", int(KEEPALIVE_INTERVAL_S)),
-        (socket.IPPROTO_TCP, "TCP_KEEPINTVL", int(KEEPALIVE_INTERVAL_S)),
-        (socket.IPPROTO_TCP, "TCP_KEEPCNT", KEEPALIVE_PROBES),
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", USER_TIMEOUT_MS),
-    ]
-    for level, name, value in wanted:
-        option = getattr(socket, name, None)
-        if option is not None:
-            try:
-                sock.setsockopt(level, option, value)
-            except OSError:
-                return  # reset already: the loop will report the end by itself
+    gives_up_soon = not _set_tcp(sock, _TCP_RTO_MAX_MS, RTO_MAX_MS) and dialled
+    wanted = {
+        "TCP_NODELAY": 1,
+        "TCP_KEEPIDLE": int(KEEPALIVE_INTERVAL_S),
+        "TCP_KEEPINTVL": int(KEEPALIVE_INTERVAL_S),
+        "TCP_KEEPCNT": KEEPALIVE_PROBES,
+        "TCP_USER_TIMEOUT": DIALLED_TIMEOUT_MS if gives_up_soon else USER_TIMEOUT_MS,
+    }
+    for name, value in wanted.items():
+        _set_tcp(sock, getattr(socket, name, None), value)
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def _set_tcp(sock: Any, option: int | None, value: int) -> bool:
+    """Set one option; tell whether the system has it."""
+    if option is None:
+        return False
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+    except OSError:  # unknown here, or reset already, which the loop will report by itself
+        return False
+    return True
 
 
 def format_address(host: str, port: int) -> str:

@@ -16,7 +16,7 @@ from p2pchat.config import Config
 from p2pchat.constants import CONNECTION_LIFETIME_S
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.trust import Trust, on_wrong_identity
-from p2pchat.node import link
+from p2pchat.node import unsent
 from p2pchat.node.link import Link
 from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.rpc.service import Service
@@ -49,7 +49,7 @@ STEALTH = replace(QUICK, stealth=True)
 
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(link, "LINGER_S", 0.1)  # raw peers do not answer a goodbye
+    monkeypatch.setattr(unsent, "LINGER_S", 0.1)  # raw peers do not answer a goodbye
     world = memory_world(tmp_path)
     yield world
     await world.close()

@@ -12,7 +12,7 @@ import pytest
 from p2pchat.constants import HALF_OPEN_MAX, KEEPALIVE_TIMEOUT_S, SESSION_RESETS_PER_HOUR
 from p2pchat.errors import ErrorCode, UsageError
 from p2pchat.identity.trust import Trust, on_wrong_identity
-from p2pchat.node import link as link_module
+from p2pchat.node import unsent
 from p2pchat.node.link import Link
 from p2pchat.node.views import SessionRestarted
 from p2pchat.session.events import ConnectionClosed, PeerGreeted, SessionStarted
@@ -273,7 +273,7 @@ async def test_who_asks_without_reading_fills_no_memory(
 ) -> None:
     """Answers wait for a peer that does not read; above the limit nothing more is read of it."""
     limit = 1 << 19
-    monkeypatch.setattr(link_module, "UNSENT_MAX_BYTES", limit)
+    monkeypatch.setattr(unsent, "UNSENT_MAX_BYTES", limit)
     bob = world.person("bob")
     await bob.start()
     mallory = await open_raw(world, bob)

@@ -27,6 +27,7 @@ import pytest
 from p2pchat.constants import KEEPALIVE_TIMEOUT_S
 from tests.netns.two_hosts import Host, Quality, Wire, two_hosts, why_not
 from tests.support.cli_world import Profile
+from tests.support.kernel import repeats_soon
 from tests.support.sizes import sized
 from tests.support.talkers import (
     Talker,
@@ -42,19 +43,21 @@ BACK_WITHIN_S = 5.0
 """From the network's return to ``online`` on both sides."""
 SLACK_S = 1.0
 """For a loaded machine, on top of the 45 s of protocol.md §7.4."""
-STAYS_CUT_S = sized(20, 120)
+STAYS_CUT_S = sized(20, 700)
 MESSAGES = sized(60, 1_000)
 LIMIT_S = float(sized(120, 900))
 
 
 @contextlib.asynccontextmanager
 async def chat(
-    folder: Path, label: str, seed: int = 1
+    folder: Path, label: str, seed: int = 1, *, both_dial: bool = True
 ) -> AsyncIterator[tuple[Talker, Talker, tuple[Host, Host], Wire]]:
+    """Two who chat; if not both dial, only Alice knows an address."""
     async with two_hosts(label, seed) as (one, other, wire):
         home = folder / label
         home.mkdir()
-        alice = Talker(Profile.quick(home, "alice"), program=one.program, listen=one.listen)
+        listen = one.listen if both_dial else "none"
+        alice = Talker(Profile.quick(home, "alice"), program=one.program, listen=listen)
         bob = Talker(Profile.quick(home, "bob"), program=other.program, listen=other.listen)
         try:
             async with asyncio.timeout(LIMIT_S + 2 * STAYS_CUT_S):
@@ -155,3 +158,66 @@ async def test_a_dead_link_shows_within_45_s_and_a_live_one_within_5(tmp_path: P
         on("down", speaking=True),
     )
     sys.stdout.write("\n".join(figures))
+
+
+FLAPS_S = (0.3, 9, 1, 4, 13, 2) * sized(1, 10)
+SHORT_OUTAGES_S = (5, 12, 15, 18, 20, 28)
+
+
+async def test_after_a_short_outage_what_waits_arrives_within_5_s(tmp_path: Path) -> None:
+    """§10.1: the connection may outlive it; both dial and both speak, or one each.
+
+    Where the kernel does not repeat soon, who speaks and cannot dial has to wait longer.
+    """
+
+    async def on(outage_s: int, *, both: bool) -> float:
+        label = f"short{outage_s}{'both' if both else 'one'}"
+        async with chat(tmp_path, label, both_dial=both) as (alice, bob, _, wire):
+            await talk(alice, bob, 10)
+            await asyncio.gather(
+                alice.all_delivered(bob, LIMIT_S), bob.all_delivered(alice, LIMIT_S)
+            )
+            wire.set(Quality(cut=True))
+            await asyncio.sleep(1)
+            if both:
+                await alice.say(bob)
+            await bob.say(alice)
+            await asyncio.sleep(outage_s - 1)
+            start = time.monotonic()
+            wire.set(Quality())
+            await asyncio.gather(alice.say(bob), bob.say(alice))
+            await asyncio.gather(
+                alice.all_delivered(bob, LIMIT_S), bob.all_delivered(alice, LIMIT_S)
+            )
+            back = time.monotonic() - start
+            assert await nothing_lost_doubled_or_reordered(alice, bob) == 11 + both
+            assert await nothing_lost_doubled_or_reordered(bob, alice) == 12
+            await end_both(alice, bob)
+            sys.stdout.write(f"{label}: back after {back:.1f} s\n")
+            return back
+
+    backs = await asyncio.gather(
+        *(
+            on(outage_s, both=both)
+            for outage_s in SHORT_OUTAGES_S
+            for both in ((True, False) if repeats_soon() else (True,))
+        )
+    )
+    assert max(backs) <= BACK_WITHIN_S
+
+
+async def test_a_network_that_comes_and_goes_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Some outages end the connection, some do not; what is under way then may come twice."""
+
+    async def on(*, both: bool) -> None:
+        async with chat(tmp_path, f"flaps{int(both)}", both_dial=both) as (alice, bob, _, wire):
+            for cut_s in FLAPS_S:
+                wire.set(Quality(cut=True))
+                await talk(alice, bob, 10)
+                await asyncio.sleep(cut_s)
+                wire.set(Quality())
+                await talk(alice, bob, 10)
+                await asyncio.sleep(0.5)
+            await all_is_there(alice, bob, 20 * len(FLAPS_S))
+
+    await asyncio.gather(on(both=True), on(both=False))

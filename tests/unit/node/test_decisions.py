@@ -7,11 +7,14 @@ import itertools
 import pytest
 
 from p2pchat.constants import CONNECTION_LIFETIME_S, SIMULTANEOUS_OPEN_WINDOW_S
+from p2pchat.crypto.secret import Rng
 from p2pchat.identity.trust import Trust
 from p2pchat.node.backoff import (
-    RECENT_PATIENCE_S,
-    RECENT_PAUSE_MAX_S,
-    RECENT_S,
+    AWAITED_ADDRESSES,
+    AWAITED_PATIENCE_S,
+    AWAITED_PERIOD_S,
+    AWAITED_S,
+    FULL_PATIENCE_EVERY,
     STABLE_AFTER_S,
     Backoff,
 )
@@ -30,66 +33,99 @@ def most(count: int) -> bytes:
 # --- back-off -------------------------------------------------------------------------------------
 
 
+def in_vain(rounds: int, rng: Rng = most, **settings: float) -> Backoff:
+    """Return that of a contact dialled so often, each round refused at once."""
+    backoff = Backoff(rng, now=NOW, **{"first_s": 1.0, "longest_s": 30.0, **settings})
+    for _ in range(rounds):
+        backoff.failed(NOW)
+    return backoff
+
+
 def test_delays_double_up_to_the_longest() -> None:
-    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
-    delays = []
-    for _ in range(40):
-        delays.append(backoff.delay(NOW))
-        backoff.failed()
-    assert delays[0] == 0.0
-    assert [round(delay) for delay in delays[1:8]] == [1, 2, 4, 8, 16, 30, 30]
-    assert max(delays) <= 30.0
+    """§10.1: of a contact that nobody awaits."""
+    delays = [round(in_vain(rounds).delay(NOW + AWAITED_S)) for rounds in range(40)]
+    assert delays[:8] == [0, 1, 2, 4, 8, 16, 30, 30]
+    assert max(delays) == 30
 
 
 def test_half_of_a_delay_is_chance() -> None:
-    backoff = Backoff(seeded_rng(1), first_s=1.0, longest_s=30.0)
-    for _ in range(9):
-        backoff.failed()
-    delays = {backoff.delay(NOW) for _ in range(50)}
+    backoff = in_vain(9, seeded_rng(1))
+    delays = {backoff.delay(NOW + AWAITED_S) for _ in range(50)}
     assert len(delays) > 40
     assert all(15.0 <= delay <= 30.0 for delay in delays)
 
 
 def test_a_good_connection_is_sought_again_at_once() -> None:
-    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
-    for _ in range(9):
-        backoff.failed()
+    backoff = in_vain(9)
     backoff.lost(STABLE_AFTER_S, NOW)
     assert backoff.delay(NOW) == 0.0
     assert not backoff.is_waiting
 
 
-def test_whoever_was_just_online_is_sought_without_long_pauses() -> None:
-    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
-    backoff.lost(STABLE_AFTER_S, NOW)
+def test_whoever_is_awaited_is_sought_without_long_pauses() -> None:
+    """§10.1: for a day after the start, and after a connection; counted from a round's begin."""
+    backoff = in_vain(9)
+    assert backoff.delay(NOW + AWAITED_S) == pytest.approx(30.0)
+    backoff.lost(STABLE_AFTER_S, NOW + AWAITED_S)
+    last = NOW + 2 * AWAITED_S - 10
     for _ in range(9):
-        backoff.failed()
-    assert backoff.delay(NOW + RECENT_S - 1) == pytest.approx(RECENT_PAUSE_MAX_S)
-    assert backoff.patience(NOW + RECENT_S - 1, 10.0) == RECENT_PATIENCE_S
-    assert backoff.patience(NOW, 0.5) == 0.5
-    assert backoff.delay(NOW + RECENT_S) == pytest.approx(30.0)
-    assert backoff.patience(NOW + RECENT_S, 10.0) == 10.0
+        backoff.failed(last - 1)
+    assert backoff.delay(last) == pytest.approx(AWAITED_PERIOD_S - 1)
+    assert backoff.delay(last + 0.9 * AWAITED_PERIOD_S) == 0.0
+    assert backoff.delay(last + 10) == pytest.approx(30.0)
+
+
+def test_the_first_pauses_are_shorter() -> None:
+    assert [in_vain(rounds).delay(NOW) for rounds in range(5)] == pytest.approx([0, 1, 2, 4, 4])
+
+
+def test_settings_may_ask_for_longer_pauses() -> None:
+    assert in_vain(9, first_s=20.0).delay(NOW) == pytest.approx(20.0)
+
+
+def test_many_awaited_addresses_share_what_a_few_may_cost() -> None:
+    backoff = in_vain(9)
+    assert backoff.delay(NOW, AWAITED_ADDRESSES) == pytest.approx(AWAITED_PERIOD_S)
+    assert backoff.delay(NOW, 3 * AWAITED_ADDRESSES) == pytest.approx(3 * AWAITED_PERIOD_S)
+    assert backoff.delay(NOW, 1000) == pytest.approx(30.0)
+
+
+def test_some_rounds_have_the_patience_of_the_settings() -> None:
+    """A path on which connecting takes longer than 3 s is not shut out."""
+    patience = [in_vain(rounds).patience(NOW, 10.0) for rounds in range(2 * FULL_PATIENCE_EVERY)]
+    assert patience == ([10.0] + [AWAITED_PATIENCE_S] * (FULL_PATIENCE_EVERY - 1)) * 2
+    assert in_vain(1).patience(NOW, 0.5) == 0.5
+    assert in_vain(1).patience(NOW + AWAITED_S, 10.0) == 10.0
 
 
 def test_whoever_refuses_is_in_no_hurry() -> None:
-    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
-    backoff.lost(STABLE_AFTER_S, NOW)
-    for _ in range(9):
-        backoff.refused()
+    backoff = in_vain(8)
+    backoff.refused()
     assert backoff.delay(NOW) == pytest.approx(30.0)
     assert backoff.patience(NOW, 10.0) == 10.0
 
 
+def test_where_somebody_else_answers_there_is_no_hurry_until_nobody_does() -> None:
+    backoff = in_vain(8)
+    backoff.failed(NOW, answered=True)
+    assert backoff.delay(NOW) == pytest.approx(30.0)
+    backoff.failed(NOW)
+    assert backoff.delay(NOW) == pytest.approx(AWAITED_PERIOD_S)
+    backoff.failed(NOW, answered=True)
+    backoff.lost(0.1, NOW)
+    assert backoff.delay(NOW) == pytest.approx(2.0)
+    assert backoff.is_awaited(NOW)
+
+
 def test_a_connection_that_breaks_at_once_is_not_sought_in_a_loop() -> None:
-    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
+    backoff = in_vain(0)
     for _ in range(5):
-        backoff.lost(0.1, NOW)
-        assert 0.5 <= backoff.delay(NOW) <= 2.0
+        backoff.lost(0.1, NOW + 100.0)
+        assert 0.5 <= backoff.delay(NOW + 100.0) <= 2.0
 
 
 def test_the_person_can_cut_a_delay_short() -> None:
-    backoff = Backoff(most, first_s=1.0, longest_s=30.0)
-    backoff.failed()
+    backoff = in_vain(1)
     assert backoff.is_waiting
     backoff.reset()
     assert backoff.delay(NOW) == 0.0

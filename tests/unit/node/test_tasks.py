@@ -9,7 +9,7 @@ import time
 import pytest
 
 from p2pchat.node.clock import SystemClock, deadline
-from p2pchat.node.tasks import Signal, Supervisor
+from p2pchat.node.tasks import Alarm, Signal, Supervisor
 from tests.support.net_clock import ManualClock
 
 
@@ -86,6 +86,22 @@ async def test_waiting_ends_when_the_clock_says_so() -> None:
         assert not waiting.done()
         clock.advance(0.2)
     assert waiting.result() is False
+
+
+async def test_an_alarm_goes_off_at_the_earliest_time_set_and_once() -> None:
+    clock, signal = ManualClock(), Signal()
+    alarm, now = Alarm(clock, signal), clock.monotonic()
+    for due in (now + 10, None, now + 20, now + 5):
+        alarm.set(due)
+    assert not await signal.wait_until(clock, now)
+    clock.advance(5)
+    assert await signal.wait_until(clock, now)
+    clock.advance(20)
+    assert not await signal.wait_until(clock, now)
+    alarm.set(now + 30)
+    alarm.cancel()
+    clock.advance(20)
+    assert not await signal.wait_until(clock, now)
 
 
 async def test_a_deadline_that_is_met_leaves_no_timer_behind() -> None:

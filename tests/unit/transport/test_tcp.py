@@ -10,25 +10,52 @@ import socket
 import pytest
 
 from p2pchat.errors import TransportError
-from p2pchat.transport import interfaces
+from p2pchat.transport import interfaces, tcp
 from p2pchat.transport.base import Stream
 from p2pchat.transport.tcp import TcpTransport, _words, format_address
+from tests.support.kernel import repeats_soon
 
 
-async def test_small_frames_leave_at_once_and_a_vanished_peer_is_noticed() -> None:
+async def options(*names: int) -> list[list[int]]:
+    """Return the TCP options of a dialled stream and of an accepted one."""
     transport = TcpTransport()
     accepted: asyncio.Queue[Stream] = asyncio.Queue()
     listener = await transport.listen("127.0.0.1:0", accepted.put_nowait)
-    streams = [await transport.dial(listener.addresses[0]), await accepted.get()]
-    for stream in streams:
+    found = []
+    for stream in (await transport.dial(listener.addresses[0]), await accepted.get()):
         sock = stream._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # inside
-        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        found.append([sock.getsockopt(socket.IPPROTO_TCP, name) for name in names])
         stream.abort()
         await stream.wait_closed()
     await listener.aclose()
+    return found
+
+
+async def test_small_frames_leave_at_once_and_a_vanished_peer_is_noticed() -> None:
+    names = [socket.TCP_KEEPCNT]
+    if hasattr(socket, "TCP_USER_TIMEOUT") and repeats_soon():
+        names.append(socket.TCP_USER_TIMEOUT)
+    wanted = [tcp.KEEPALIVE_PROBES, tcp.USER_TIMEOUT_MS][: len(names)]
+    assert await options(*names) == [wanted, wanted]
+
+
+@pytest.mark.skipif(not repeats_soon(), reason="this kernel knows no TCP_RTO_MAX_MS (Linux 6.15)")
+async def test_what_was_lost_is_repeated_soon() -> None:
+    assert tcp._TCP_RTO_MAX_MS is not None
+    assert await options(tcp._TCP_RTO_MAX_MS) == [[tcp.RTO_MAX_MS], [tcp.RTO_MAX_MS]]
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a system without the option")
+@pytest.mark.parametrize("missing", [None, 9999])
+async def test_where_the_kernel_does_not_repeat_soon_who_dialled_gives_up_soon(
+    monkeypatch: pytest.MonkeyPatch, missing: int | None
+) -> None:
+    monkeypatch.setattr(tcp, "_TCP_RTO_MAX_MS", missing)
+    dialled, accepted = await options(socket.TCP_USER_TIMEOUT)
+    assert dialled == [tcp.DIALLED_TIMEOUT_MS]
+    assert accepted == [tcp.USER_TIMEOUT_MS]
 
 
 async def test_ipv6() -> None:
