@@ -85,9 +85,12 @@ def test_an_older_database_is_noticed(tmp_path: Path) -> None:
     store = reopen(tmp_path)
     assert store.stale == OLDER_DATABASE
     assert session_of(store, bob) is None
-    change(store, writes(bob, b"anew"))
     store.close_now()
     store = reopen(tmp_path)  # said once
+    assert store.stale == ""
+    change(store, writes(bob, b"anew"))
+    store.close_now()
+    store = reopen(tmp_path)
     assert store.stale == ""
     assert session_of(store, bob) == SessionRecord(b"anew", ())
     store.close_now()
