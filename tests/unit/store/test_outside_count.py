@@ -141,7 +141,7 @@ def test_a_copy_of_the_whole_folder_is_noticed_once(tmp_path: Path, chain: Memor
 
 
 def test_the_keychain_is_told_after_the_opening_and_at_the_closing_not_at_commits(
-    tmp_path: Path, chain: MemoryKeychain
+    tmp_path: Path, chain: MemoryKeychain, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = make(tmp_path / "p", chain)
     chain.puts.clear()
@@ -157,6 +157,7 @@ def test_the_keychain_is_told_after_the_opening_and_at_the_closing_not_at_commit
     assert count_in(chain, path) == before + 20
     use(path, KeychainUnlock(chain))
     assert chain.puts == {entry_of(path): 2}  # nothing moved
+    assert caplog.text == ""
 
 
 def test_the_keychain_is_told_while_the_count_moves(
