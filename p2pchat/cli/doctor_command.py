@@ -147,5 +147,9 @@ def _salvage(args: Namespace) -> int:
     print(f"saved {contacts} contacts and {messages} messages in {folder}")
     if report.damaged:
         print(f"not whole: {', '.join(report.damaged)}; {path} is as it was")
+    if report.audit_log_begins_anew:
+        print("the audit log was not whole: a new one begins, and first tells of this salvage")
+    if report.ledger_begins_anew:
+        print("the ledgers of the conversations were not whole: they begin anew, without findings")
     print(f"open it with: p2pchat --profile {folder}, and never run the old one beside it")
     return 0

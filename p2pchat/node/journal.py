@@ -81,7 +81,10 @@ class Journal:
         self.warnings: tuple[AuditWarned, ...] = ()
 
     async def begin(self, store: Database) -> None:
-        """Record that our keys are in use, and pass on the log's warnings from now on."""
+        """Record that our keys are in use, and whether what was opened is older than it was.
+
+        The log's warnings are passed on from now on.
+        """
         loop = asyncio.get_running_loop()
 
         def warned(warning: AuditEvent) -> None:
@@ -96,8 +99,15 @@ class Journal:
 
         def work(tx: Transaction) -> None:
             tx.audit(loaded)
+            # An older database mostly has an older log, so what is found of either is one report.
+            # That of the log says more: something recorded is gone, which only the person can
+            # explain. What became of the sessions, each conversation is told when its next begins.
             if store.audit_head.finding:
                 tx.audit(AuditEvent(AuditKind.WARNING, at_ms, context={"reason": LOG_REPLACED}))
+            elif store.stale:
+                tx.audit(
+                    AuditEvent(AuditKind.SESSION_HEALED, at_ms, context={"reason": store.stale})
+                )
 
         try:
             await self._env.store.write(work)

@@ -11,11 +11,12 @@ import logging
 
 from p2pchat.errors import StoreError
 from p2pchat.node.environment import Environment
+from p2pchat.store import keyfile
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.open import OpenProfile
 from p2pchat.store.ports import Transaction
 from p2pchat.store.profile import Profile
-from p2pchat.store.unlocking import PassphraseUnlock, Unlock, change_unlock
+from p2pchat.store.unlocking import PassphraseUnlock, Unlock, change_unlock, keychain_count
 
 _log = logging.getLogger(__name__)
 
@@ -55,14 +56,17 @@ class LockDesk:
             LockedError: ``old`` does not unlock it, or no OS keychain is to be had.
             StoreError: The disk or the keychain refuses.
         """
-        await asyncio.to_thread(
-            change_unlock,
-            Profile(self._profile.path),
-            old=old,
-            new=new,
-            rng=self._env.rng,
-            now_ms=self._env.clock.wall_ms(),
-        )
+        profile = Profile(self._profile.path)
+
+        def work() -> None:
+            change_unlock(
+                profile, old=old, new=new, rng=self._env.rng, now_ms=self._env.clock.wall_ms()
+            )
+            # Last: stopped before, the former keychain has a count that lags, or none is kept yet.
+            count = keychain_count(keyfile.read(profile.key), new)
+            self._profile.store.keep_count_in(count)
+
+        await asyncio.to_thread(work)
         method = "passphrase" if isinstance(new, PassphraseUnlock) else "keychain"
         await self._record(AuditKind.UNLOCK_CHANGED, {"method": method})
 

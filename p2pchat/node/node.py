@@ -89,8 +89,9 @@ class Node(ContactCalls, MessageCalls):
         except BaseException:  # whatever it was: no half-started node stays behind
             await self.stop()
             raise
+        if dial or listen:
+            await self._reception.sessions.take_over_loss()
         if self._profile.store.stale:
-            await self._reception.sessions.forget_all(self._profile.store.stale)
             await self._keys.renew()
         for peer in self._book:
             self._dialer.start(peer)

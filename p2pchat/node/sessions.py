@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from p2pchat.errors import DamagedStateError, UnknownContactError
+from p2pchat.errors import DamagedStateError, StoreError, UnknownContactError
 from p2pchat.node.book import PeerBook
 from p2pchat.node.credentials import key_event
 from p2pchat.node.environment import Environment
@@ -23,6 +23,7 @@ from p2pchat.session.delivery import Envelope, SessionState, decode_session
 from p2pchat.session.events import PeerAuthenticated, SessionStarted
 from p2pchat.session.ledger import LedgerSummary
 from p2pchat.store.audit_types import AuditEvent, AuditKind
+from p2pchat.store.freshness import LOST_KEY
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import ContactRecord, SessionRecord
 
@@ -77,15 +78,22 @@ class SessionDesk:
             await self._env.store.write(lambda tx: tx.break_session(peer.contact_id))
             return record, None, ledger
 
-    async def forget_all(self, cause: str) -> None:
-        """The store was older than it should be and has dropped all sessions."""
-        event = AuditEvent(
-            AuditKind.SESSION_HEALED, self._env.clock.wall_ms(), context={"reason": cause}
-        )
-        await self._env.store.write(lambda tx: tx.audit(event))
+    async def take_over_loss(self) -> None:
+        """Remember, for each conversation to be told, that the store has dropped all sessions.
+
+        It did so because it was older than it should be, now or in an earlier start that had no
+        connections to tell it with.
+        """
+        cause = await self._env.store.read(lambda tx: tx.get_setting(LOST_KEY))
+        if not cause:
+            return
         for peer in self._book:
             if peer.record.static is not None:  # there was a handshake, and so a session
                 peer.session_lost = cause
+        try:
+            await self._env.store.write(lambda tx: tx.put_setting(LOST_KEY, ""))
+        except StoreError as error:
+            _log.warning("that all sessions are lost may be told again: %s", error)
 
     def may_restart(self, link: Link, event: SessionStarted) -> bool:
         """Decide whether a new session may take the place of the stored one.

@@ -19,7 +19,8 @@ class AuditKind(StrEnum):
     KEY_REVOKED = "key_revoked"
     KEY_ERASED = "key_erased"
     RECOVERED = "recovered"
-    """An identity was brought back from its recovery kit: ours, or a contact's that says so."""
+    """An identity was brought back: ours, from its recovery kit, a backup or a damaged profile
+    (``source``), or a contact's that says so."""
     RECOVERY_KIT_MADE = "recovery_kit_made"
     UNLOCK_FAILED = "unlock_failed"
     UNLOCK_CHANGED = "unlock_changed"
@@ -52,6 +53,7 @@ AUDIT_FIELDS: Final[Mapping[str, type[str | int]]] = {
     "first": int,
     "generation": int,
     "hash": str,
+    "lost": str,
     "lost_here": int,
     "lost_there": int,
     "method": str,

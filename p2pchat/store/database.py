@@ -28,7 +28,7 @@ from p2pchat.store.audit_types import AuditEvent
 from p2pchat.store.connection import create_database, open_database, probe
 from p2pchat.store.execute import executor
 from p2pchat.store.faults import translated
-from p2pchat.store.freshness import CountFile
+from p2pchat.store.outside_count import CountFile, KeychainCount, OutsideCount
 from p2pchat.store.ports import Transaction
 from p2pchat.store.profile import AUDIT_HEAD, COUNT
 from p2pchat.store.reader import Reader
@@ -57,7 +57,7 @@ class Database:
         path: Path,
         key: Secret,
         *,
-        count_file: CountFile,
+        count: OutsideCount,
         stale: str,
         audit_head: HeadFile,
     ) -> None:
@@ -65,13 +65,14 @@ class Database:
         self.audit_head = audit_head
         self._path = path
         self._key = key
+        self._count = count
         self._warned: Callable[[AuditEvent], None] | None = None
         self._unheard: list[AuditEvent] = []
         self._lock = Lock()
         self._closing = Lock()
         self._reader = Reader(reading)
         try:
-            self._writer = Writer(writing, count_file, self._audited)
+            self._writer = Writer(writing, count, self._audited)
         except BaseException:  # whatever it was, no thread stays behind
             self._reader.close()
             raise
@@ -111,6 +112,10 @@ class Database:
     def size_bytes(self) -> int:
         """Return how large the database's file is."""
         return self._path.stat().st_size
+
+    def keep_count_in(self, keychain: KeychainCount | None) -> None:
+        """Keep the count in that keychain too from now on, or in none; blocks for the former."""
+        self._count.keep_in(keychain)
 
     def on_warning(self, warned: Callable[[AuditEvent], None]) -> None:
         """Call ``warned`` with each warning of the audit log, those since the opening included.
@@ -190,8 +195,16 @@ def write_identity(
     connection.execute("COMMIT")
 
 
-def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, IdentityRecord]:
+def open_store(
+    path: Path, key: Secret, database_id: bytes, *, keychain: KeychainCount | None = None
+) -> tuple[Database, IdentityRecord]:
     """Open the database; nothing is written before it is known to be ours and whole.
+
+    Args:
+        path: Its file.
+        key: 32 bytes.
+        database_id: The first 16 bytes of the file.
+        keychain: Keeps the count as well, if the profile's unlocking is there.
 
     Returns:
         The running store, and the identity inside.
@@ -208,15 +221,15 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
             identity = SqlTransaction(writing, SearchIndex(writing)).identity()
             if identity is None:
                 raise DamagedStoreError("the profile's database holds no identity")
-            count_file = CountFile(path.with_name(COUNT))
-            stale = _make_fresh(writing, count_file)
+            count = OutsideCount(CountFile(path.with_name(COUNT)), keychain)
+            stale = _make_fresh(writing, count.read())
+            known = freshness.count_of(executor(writing))
             reading = open_database(path, key, read_only=True)
             own = Secret(key.reveal())  # ``close`` wipes it, the caller's is the caller's
             head = HeadFile(path.with_name(AUDIT_HEAD))
             head.inspect(executor(writing))
-            store = Database(
-                writing, reading, path, own, count_file=count_file, stale=stale, audit_head=head
-            )
+            store = Database(writing, reading, path, own, count=count, stale=stale, audit_head=head)
+            count.begin(known)  # committed and synced; nobody has the store to change it yet
             return store, identity
         except BaseException:  # whatever it was, the files must not stay open
             if reading is not None:
@@ -225,9 +238,9 @@ def open_store(path: Path, key: Secret, database_id: bytes) -> tuple[Database, I
             raise
 
 
-def _make_fresh(connection: apsw.Connection, count_file: CountFile) -> str:
+def _make_fresh(connection: apsw.Connection, outside: int) -> str:
     """Drop what an older copy of the database, or of a page, would bring back."""
     connection.execute("BEGIN IMMEDIATE")
-    found = freshness.restore(executor(connection), count_file.read())
+    found = freshness.restore(executor(connection), outside)
     connection.execute("COMMIT")
     return found

@@ -4,33 +4,32 @@ The pages of the database authenticate; that they are the newest, they do not sa
 that came back would use its keys a second time. Two things tell:
 
 - the *count*: each transaction that changes something raises it, in the database; after the commit
-  it is also written into a small file beside it. A file that is ahead means that an older database
-  was put back. The file may lag (it is not synced, so a power failure can cost it a moment) and is
-  never ahead of what the disk has.
+  it is also kept outside (``store.outside_count``). One outside that is ahead means that an older
+  database was put back.
 - the *seal*: the sum (exclusive or) of one hash for each stored session, changed in the transaction
   that changes the session. An old page with a session in it does not fit.
 
-Whoever puts the whole folder back puts the file back as well: then the peers' counters and digests
-are what notices it.
+The count says that the *database* is old; ``store.audit_head`` says that the *audit log* in it is.
+Neither does the other's work: a database can be older and miss no record, and a log can have lost
+its end, or be another's, in a database of the right count. Where both find something, they report
+it as one (``node.journal``).
 """
 
 from __future__ import annotations
 
-import logging
-import os
 from hashlib import sha256
-from pathlib import Path
 from typing import Final
 
 from p2pchat.store.execute import Execute
 
-COUNT_LEN: Final = 8
 MARK_LEN: Final = 16
 """Of a session: no two old pages can be chosen so that their marks cancel out."""
 _LABEL: Final = b"p2pchat/1 session seal\x00"
 
 OLDER_DATABASE: Final = "an older copy of the database was put back"
 OLDER_PAGE: Final = "a part of the database is older than the rest"
+LOST_KEY: Final = "sessions.lost"
+"""Setting: why no session was left, until a node that looks for contacts has taken it over."""
 
 TABLES: Final = """
 CREATE TABLE freshness (
@@ -41,41 +40,6 @@ CREATE TABLE freshness (
 INSERT INTO freshness VALUES (1, 0, zeroblob(16));
 ALTER TABLE session ADD COLUMN mark BLOB NOT NULL DEFAULT x'' CHECK (length(mark) <= 16);
 """
-
-_log = logging.getLogger(__name__)
-
-
-class CountFile:
-    """The count outside of the database: 8 bytes, big-endian."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
-
-    def read(self) -> int:
-        """Return the count; 0 if there is no such file."""
-        try:
-            with self._path.open("rb") as file:
-                return int.from_bytes(file.read(COUNT_LEN), "big")
-        except FileNotFoundError:
-            return 0
-
-    def write(self, count: int) -> None:
-        """Write the count in place; a disk that refuses is no failure, since the file may lag."""
-        try:
-            if self._descriptor is None:
-                self._descriptor = os.open(
-                    self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600
-                )
-            os.pwrite(self._descriptor, count.to_bytes(COUNT_LEN, "big"), 0)
-        except OSError as error:
-            _log.warning("the count beside the database was not written: %s", error.strerror)
-
-    def close(self) -> None:
-        """Give the file back."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
 
 def begin(execute: Execute) -> None:
@@ -111,12 +75,18 @@ def advance(execute: Execute) -> int:
     return int(count)
 
 
+def count_of(execute: Execute) -> int:
+    """Return the count in the database."""
+    ((count,),) = execute("SELECT count FROM freshness", ())
+    return int(count)
+
+
 def restore(execute: Execute, outside: int) -> str:
     """Look for signs of age, and make what shows them harmless; in a transaction.
 
     Args:
         execute: In a transaction.
-        outside: What the file beside the database says.
+        outside: The count that is kept outside of the database.
 
     Returns:
         What was found, or an empty string. Then no session is left: each begins anew with the
@@ -135,6 +105,7 @@ def restore(execute: Execute, outside: int) -> str:
         "UPDATE freshness SET count = ?, seal = ?",
         (max(count, outside) + 1, bytes(MARK_LEN)),
     )
+    execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (LOST_KEY, found))
     return found
 
 

@@ -26,7 +26,14 @@ ALLOWED: Final = (
 
 
 class Keychain(Protocol):
-    """Keeps 32-byte keys for us, outside the profile."""
+    """Keeps 32-byte keys for us, and a count as such, outside the profile."""
+
+    def find(self, entry: str) -> Secret | None:
+        """Return what ``entry`` holds, or None if there is nothing of ours.
+
+        Raises:
+            LockedError: The keychain did not open, so it is not known.
+        """
 
     def get(self, entry: str) -> Secret:
         """Return the key of ``entry``.
@@ -53,7 +60,7 @@ class Keychain(Protocol):
 class SystemKeychain:
     """The best allowed keychain of this desktop, found when first asked."""
 
-    def get(self, entry: str) -> Secret:
+    def find(self, entry: str) -> Secret | None:
         """See ``Keychain``."""
         backend = _backend()
         try:
@@ -64,12 +71,17 @@ class SystemKeychain:
             key = bytes.fromhex(text or "")
         except ValueError:
             key = b""
-        if len(key) != KEY_LEN:
+        return Secret(key) if len(key) == KEY_LEN else None
+
+    def get(self, entry: str) -> Secret:
+        """See ``Keychain``."""
+        key = self.find(entry)
+        if key is None:
             raise LockedError(
                 "the OS keychain does not hold this profile's key; restore the keychain, or use "
                 "the user account that made the profile"
             )
-        return Secret(key)
+        return key
 
     def put(self, entry: str, key: Secret) -> None:
         """See ``Keychain``."""

@@ -83,6 +83,11 @@ class KeyFile:
         """Return the name under which the keychain holds the wrapping key."""
         return self.salt.hex()
 
+    @property
+    def count_entry(self) -> str:
+        """Return the name under which the keychain holds the count (``store.outside_count``)."""
+        return f"{self.database_id.hex()}.count"
+
     def encode(self) -> bytes:
         """Return the 146 bytes of the file."""
         body = self.header + self.wrapped

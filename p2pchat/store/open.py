@@ -40,6 +40,7 @@ from p2pchat.store.unlocking import (
     KeychainUnlock,
     PassphraseUnlock,
     Unlock,
+    keychain_count,
     require_usable,
     unlock_key,
     wrap,
@@ -182,7 +183,9 @@ def make_profile(
         create_store(profile.database, database_key, database_id, fill)
         keyfile.write(profile.key, wrapped)  # from here on it is a profile
         profile.unfinished.unlink(missing_ok=True)
-        store, identity = open_store(profile.database, database_key, database_id)
+        store, identity = open_store(
+            profile.database, database_key, database_id, keychain=keychain_count(wrapped, unlock)
+        )
         database_key.wipe()
     except OSError as error:
         lock.release()
@@ -235,7 +238,12 @@ def open_profile(
         attempts = Attempts(profile.attempts)
         database_key = unlock_key(key_file, unlock, attempts, now_ms=now_ms)
         try:
-            store, identity = open_store(profile.database, database_key, key_file.database_id)
+            store, identity = open_store(
+                profile.database,
+                database_key,
+                key_file.database_id,
+                keychain=keychain_count(key_file, unlock),
+            )
         finally:
             database_key.wipe()
         profile.unfinished.unlink(missing_ok=True)  # made whole, then killed before its last step

@@ -2,27 +2,36 @@
 
 Each step of a migration is one transaction, so a step that fails undoes itself. The copy is for
 what no transaction undoes: a step that was not the first, or one that did what nobody meant. It
-is made after the log was folded in, is as encrypted as what it copies, and goes when the database
-has been opened once more as what it has become.
+is made after the log was folded in, and is as encrypted as what it copies.
+
+It holds the keys of that moment, which must not outlive their time, so it goes in the same start:
+once the last step is committed and synced, the database was closed (which folds its log in), opened
+again, every page of it was read, and it has still the same identity and whom it had contact with.
+If it has not, the copy is put back as after a step that failed. A process that is killed before
+that leaves the copy, and the next start looks in the same way; it then puts nothing back by itself,
+since it cannot know what has been written since.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
-from p2pchat.errors import P2PChatError, StoreError
+from p2pchat.errors import DamagedStoreError, P2PChatError, StoreError
 from p2pchat.store.faults import translate
 from p2pchat.store.keyfile import sync_folder
 from p2pchat.store.schema import SCHEMA_VERSION, migrate, require_known
 
 COPY: Final = "before-update"
 """Ends the copy's name."""
+
+_log = logging.getLogger(__name__)
 
 
 def copy_of(database: Path) -> Path:
@@ -34,7 +43,7 @@ def bring_forward(open_writing: Callable[[], apsw.Connection], database: Path) -
     """Open a database and migrate it if it is older; what fails leaves it as it was.
 
     Args:
-        open_writing: Opens it; called again only if something was put back.
+        open_writing: Opens it; called again after the last step.
         database: Its file; the profile's lock is held.
 
     Returns:
@@ -43,6 +52,7 @@ def bring_forward(open_writing: Callable[[], apsw.Connection], database: Path) -
     Raises:
         StoreError: There is no room for the copy (nothing was changed), or a step failed (what
             was before is back), or a newer program made it.
+        DamagedStoreError: An earlier start left a migrated database that is not whole.
     """
     connection = open_writing()
     copy = copy_of(database)
@@ -50,8 +60,11 @@ def bring_forward(open_writing: Callable[[], apsw.Connection], database: Path) -
         version = int(connection.pragma("user_version"))
         require_known(version)
         if version == SCHEMA_VERSION:
-            copy.unlink(missing_ok=True)
+            if copy.exists():
+                _check_left(connection, copy)
+                _delete(copy)
             return connection
+        before = _content(connection)
         _make(connection, database, copy)
     except OSError as error:
         connection.close()
@@ -64,6 +77,9 @@ def bring_forward(open_writing: Callable[[], apsw.Connection], database: Path) -
         raise
     try:
         migrate(connection)
+        connection.close()
+        connection = open_writing()
+        _check(connection, before)
     except (apsw.Error, P2PChatError) as error:
         connection.close()
         _put_back(database, copy)
@@ -75,7 +91,57 @@ def bring_forward(open_writing: Callable[[], apsw.Connection], database: Path) -
     except BaseException:
         connection.close()
         raise
+    _delete(copy)
     return connection
+
+
+def _content(connection: apsw.Connection) -> list[tuple[Any, ...]]:
+    """Return what no update may change: who we are, and whom we know."""
+    return [
+        *connection.execute("SELECT 0, signing_seed FROM identity"),
+        *connection.execute("SELECT contact_id, identity FROM contact ORDER BY contact_id"),
+    ]
+
+
+def _check(connection: apsw.Connection, before: list[tuple[Any, ...]]) -> None:
+    """Read every page of what a migration has made.
+
+    Raises:
+        DamagedStoreError: It is not whole, or not what it was made of.
+    """
+    _require_whole(connection)
+    if connection.pragma("user_version") != SCHEMA_VERSION or _content(connection) != before:
+        raise DamagedStoreError("it has come out with another content")
+
+
+def _check_left(connection: apsw.Connection, copy: Path) -> None:
+    """Look at a database that was migrated by a start that did not end.
+
+    Raises:
+        DamagedStoreError: It is not whole; the copy stays.
+    """
+    try:
+        _require_whole(connection)
+    except (apsw.Error, DamagedStoreError) as error:
+        raise DamagedStoreError(
+            f"the last update of the database did not succeed ({error}); what it was before is "
+            f"kept in {copy}"
+        ) from error
+
+
+def _require_whole(connection: apsw.Connection) -> None:
+    for (finding,) in connection.execute("PRAGMA quick_check(1)"):
+        if finding != "ok":
+            raise DamagedStoreError(f"it is damaged: {' '.join(finding.split())}")
+
+
+def _delete(copy: Path) -> None:
+    """Delete the copy for good; the next start tries again if the disk refuses."""
+    try:
+        copy.unlink()
+        sync_folder(copy.parent)
+    except OSError as error:
+        _log.warning("the copy from before the update was not deleted: %s", error.strerror)
 
 
 def _make(connection: apsw.Connection, database: Path, copy: Path) -> None:

@@ -20,6 +20,7 @@ from p2pchat.errors import LockedError, StoreError, UsageError
 from p2pchat.store import keyfile
 from p2pchat.store.attempts import Attempts
 from p2pchat.store.keychain import Keychain, SystemKeychain
+from p2pchat.store.outside_count import KeychainCount
 from p2pchat.store.profile import Profile
 
 PASSPHRASE_MAX_BYTES: Final = 4096
@@ -108,6 +109,13 @@ def unlock_key(
             raise LockedError("this profile is unlocked by a passphrase, not by the OS keychain")
         case _:
             raise LockedError("this profile is unlocked by the OS keychain, not by a passphrase")
+
+
+def keychain_count(key_file: keyfile.KeyFile, unlock: Unlock) -> KeychainCount | None:
+    """Return where the count is kept besides the folder; a passphrase has no such place."""
+    if isinstance(unlock, KeychainUnlock):
+        return KeychainCount(unlock.keychain, key_file.count_entry)
+    return None
 
 
 def check_unlock(profile: Profile, unlock: Unlock, *, now_ms: int) -> None:

@@ -29,8 +29,8 @@ from p2pchat.store import freshness
 from p2pchat.store.audit import Appended
 from p2pchat.store.connection import BUSY_TIMEOUT_MS
 from p2pchat.store.faults import translate
-from p2pchat.store.freshness import CountFile
 from p2pchat.store.jobs import Inbox, Job, Outcome, deliver
+from p2pchat.store.outside_count import OutsideCount
 from p2pchat.store.rows import Row
 from p2pchat.store.search import SearchIndex
 from p2pchat.store.transaction import SqlTransaction
@@ -58,21 +58,21 @@ class Writer:
 
     Args:
         connection: Nobody else writes through it.
-        count_file: Follows each commit.
+        outside_count: Follows each commit.
         on_audit: Called on this thread with what was appended to the audit log, once committed.
     """
 
     def __init__(
         self,
         connection: apsw.Connection,
-        count_file: CountFile,
+        outside_count: OutsideCount,
         on_audit: Callable[[list[Appended]], None],
     ) -> None:
         self.inbox = Inbox()
         self._on_audit = on_audit
         self._audited: list[Appended] = []
         self._connection = connection
-        self._count_file = count_file
+        self._outside_count = outside_count
         self._index = SearchIndex(connection)
         self._backlog = self._index.backlog()
         self._log_pages = 0
@@ -125,7 +125,7 @@ class Writer:
                 self._tidy = False
                 while self._overdue() and self._housekeep():
                     pass
-        self._count_file.close()
+        self._outside_count.close()
         try:
             self._connection.close()
         except apsw.Error as error:
@@ -177,7 +177,7 @@ class Writer:
             own = {outcome.job.future: outcome for outcome in outcomes if outcome.error}
             return [own.get(job.future) or Outcome(job, error=_failure(error)) for job in jobs]
         if count is not None:
-            self._count_file.write(count)  # after the commit: never ahead of the disk
+            self._outside_count.write(count)  # after the commit: never ahead of the disk
         self._backlog += added
         self._audited = audited
         if self._holds_erased:

@@ -80,6 +80,7 @@ def test_damage_is_code_6_and_is_salvaged_into_a_new_profile(
     code, said = doctor(alice, "--salvage", str(tmp_path / "saved"))
     assert code == 0, said
     assert "saved 0 contacts and 0 messages" in said
+    assert "begin" not in said
     assert database.read_bytes() == spoiled
     (tmp_path / "saved" / "key").stat()
     code, said = doctor(alice, "--salvage", str(tmp_path / "saved"))
@@ -87,6 +88,30 @@ def test_damage_is_code_6_and_is_salvaged_into_a_new_profile(
     database.write_bytes(b"SQLite format 3\x00" + spoiled[16:])
     code, said = doctor(alice)
     assert (code, "plaintext" in said) == (6, True)
+
+
+def test_a_salvage_that_costs_the_records_says_so_in_a_line_each(
+    alice: Profile, tmp_path: Path
+) -> None:
+    profile = alice.open()
+    connection = profile.store.snapshot()
+    places = connection.execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name IN ('audit_record', 'ledger_head')"
+    ).fetchall()
+    connection.close()
+    profile.close()
+    for (page,) in places:
+        spoil(alice.path / "chat.db", int(str(page)) - 1)
+    lines = alice.run("doctor", "--salvage", str(tmp_path / "saved")).splitlines()
+    assert len([line for line in lines if line.startswith("not whole: audit_record, led")]) == 1
+    assert len([line for line in lines if line.startswith("the audit log was not whole: ")]) == 1
+    assert len([line for line in lines if line.startswith("the ledgers of the conv")]) == 1
+    alice.path = tmp_path / "saved"
+    shown = alice.json("audit", "show")
+    assert (shown[0]["sequence"], shown[0]["kind"]) == (1, "recovered")
+    assert shown[0]["context"] == {"source": "salvage", "lost": "audit_record, ledger_head"}
+    (verified,) = alice.json("audit", "verify")
+    assert (verified["ok"], verified["head_outside"]) == (True, True)
 
 
 def test_no_profile_is_no_damage(tmp_path: Path) -> None:

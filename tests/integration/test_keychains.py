@@ -7,6 +7,7 @@ session of the test's own.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 
 from p2pchat.crypto.secret import Secret, system_rng
 from p2pchat.store import keyfile
+from p2pchat.store.freshness import OLDER_DATABASE
 from p2pchat.store.open import PassphraseUnlock, create_profile
 from tests.support.cli_world import TIMEOUT_S, command
 
@@ -45,18 +47,25 @@ exec "$@"
 _ALL_STEPS = """
 set -e
 run() { "$PYTHON" -m p2pchat --profile "$PROFILE" "$@"; }
+entries() { "$PYTHON" -c 'import secretstorage as s, sys; c = s.dbus_init()
+for item in s.search_items(c, {"service": "p2pchat"}):
+    print(sys.argv[1], item.get_attributes()["username"])' "$1"; }
 run init --name Alice --keychain
 run whoami
 run key keychain
 run whoami
 printf 'four words\\n' > "$WORDS"
 run key passphrase --new-passphrase-file "$WORDS"
+entries with-words
 run whoami --passphrase-file "$WORDS"
 run key keychain --passphrase-file "$WORDS"
 run whoami
-"$PYTHON" -c 'import secretstorage as s; c = s.dbus_init()
-for item in s.search_items(c, {"service": "p2pchat"}):
-    print("entry", item.get_attributes()["username"])'
+entries entry
+cp -r "$PROFILE" "${PROFILE%/}.old"
+run whoami
+rm -r "$PROFILE"
+cp -r "${PROFILE%/}.old" "$PROFILE"
+for time in 1 2; do run audit show --kind session_healed --json; done
 """
 
 
@@ -157,14 +166,20 @@ def test_a_real_secret_service_keeps_the_key_also_beside_a_plaintext_one(
         *("bash", "-c", _ALL_STEPS),
     )
     assert code == 0, err
-    assert out.count("name     Alice") == 4
+    assert out.count("name     Alice") == 5
     assert out.count("changed: ") == 3
     key_file = keyfile.read(computer.profile / "key")
     assert key_file.method is keyfile.Method.KEYCHAIN
-    # Of all entries made on the way, the one in force is left.
-    assert [line for line in out.splitlines() if line.startswith("entry ")] == [
-        f"entry {key_file.keychain_entry}"
-    ]
+    # Of all entries made on the way, those in force are left; with a passphrase there is none.
+    lines = out.splitlines()
+    assert {line for line in lines if line.startswith(("entry ", "with-words"))} == {
+        f"entry {key_file.keychain_entry}",
+        f"entry {key_file.count_entry}",
+    }
+    # The whole folder was put back: noticed when it was opened, recorded once.
+    healed = [json.loads(line) for line in lines if line.startswith("{")]
+    assert [record["context"] for record in healed] == [{"reason": OLDER_DATABASE}] * 2
+    assert healed[0] == healed[1]
     assert not computer.kept_in_plain_text.exists()
     code, _, err = computer.p2pchat("whoami")  # outside of that session nothing opens it
     assert (code, err.count("\n")) == (3, 1)

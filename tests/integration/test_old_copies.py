@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from p2pchat.errors import DamagedStoreError
-from p2pchat.node.views import LedgersDiffered, SessionRestarted
+from p2pchat.node.views import AuditWarned, LedgersDiffered, SessionRestarted
+from p2pchat.store.audit_types import AuditKind, AuditRecord
+from p2pchat.store.audit_watch import LOG_REPLACED
 from p2pchat.store.freshness import OLDER_DATABASE, OLDER_PAGE
-from p2pchat.store.open import open_profile
+from p2pchat.store.open import KeychainUnlock, open_profile
+from tests.support.keychains import MemoryKeychain
 from tests.support.node_world import UNLOCK, Person, World, delivered, memory_world, online
 
 PAGE_BYTES = 4096
@@ -27,6 +30,11 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 def restarts(person: Person) -> list[str]:
     return [event.cause for event in person.events if isinstance(event, SessionRestarted)]
+
+
+async def records(person: Person, *kinds: AuditKind) -> list[AuditRecord]:
+    found = await person.node.audit.records(1000)
+    return [record for record in found if record.kind in kinds]
 
 
 async def talk(alice: Person, bob: Person, label: str) -> None:
@@ -78,6 +86,11 @@ async def test_an_old_database_on_one_side(world: World) -> None:
     assert await alice.texts("bob") == ["b 1", "b 3"]
     for person in (alice, bob):
         assert len([e for e in person.events if isinstance(e, LedgersDiffered)]) == 1
+    # The count and the head of the audit log have both found it: that is one report.
+    assert [e.pattern for e in alice.events if isinstance(e, AuditWarned)] == [LOG_REPLACED]
+    reports = await records(alice, AuditKind.WARNING, AuditKind.SESSION_HEALED)
+    assert [record.context["reason"] for record in reports] == [LOG_REPLACED, OLDER_DATABASE]
+    assert reports[1].principal is not None, "that of the conversation"
 
 
 async def test_an_old_database_on_both_sides(world: World) -> None:
@@ -91,6 +104,24 @@ async def test_an_old_database_on_both_sides(world: World) -> None:
     assert restarts(alice) == restarts(bob) == [OLDER_DATABASE]
     assert await bob.texts("alice") == ["a 1", "a 3"]
     assert await alice.texts("bob") == ["b 1", "b 3"]
+
+
+async def test_a_command_in_between_does_not_swallow_what_is_to_be_told(world: World) -> None:
+    alice, bob = await with_copies(world)
+    await again(alice, bob, "2")
+    await alice.stop()
+    database_back(alice, "old")
+    await alice.start(listen=False, dial=False)
+    await alice.stop()
+    await alice.start()
+    await online(alice, "bob")
+    await talk(alice, bob, "3")
+    assert restarts(alice) == [OLDER_DATABASE]
+    await alice.stop()
+    await alice.start()
+    await online(alice, "bob")
+    await talk(alice, bob, "4")
+    assert restarts(alice) == [OLDER_DATABASE]
 
 
 async def test_an_old_database_from_before_a_rotation(world: World) -> None:
@@ -152,8 +183,64 @@ async def test_one_old_page(world: World, both: bool) -> None:
         assert not [e for e in person.events if isinstance(e, LedgersDiffered)]
 
 
+@pytest.fixture
+async def keychained(tmp_path: Path) -> AsyncIterator[World]:
+    """A world of two people whose profiles the keychain unlocks."""
+    made = memory_world(tmp_path, unlock=KeychainUnlock(MemoryKeychain()))
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("both", [False, True])
+async def test_a_whole_copy_where_the_keychain_has_the_count(keychained: World, both: bool) -> None:
+    """Also of one moment on both sides: no peer could notice it, the keychain does, once."""
+    alice, bob = await with_copies(keychained)
+    await again(alice, bob, "2")
+    restored = (alice, bob) if both else (alice,)
+    for person in (alice, bob):
+        await person.stop()
+    for person in restored:
+        person.restore("old")
+    await again(alice, bob, "3")
+    for person in restored:
+        assert restarts(person) == [OLDER_DATABASE]
+        at_opening, of_conversation = await records(person, AuditKind.SESSION_HEALED)
+        assert (at_opening.principal, at_opening.context) == (None, {"reason": OLDER_DATABASE})
+        assert of_conversation.principal is not None
+        assert not [e for e in person.events if isinstance(e, AuditWarned)]
+    for person in (alice, bob):
+        await person.stop()
+    await again(alice, bob, "4")
+    for person in (alice, bob):
+        assert len(restarts(person)) == 1
+    said = ["a 1", "a 2", "a 3", "a 4"]
+    assert await bob.texts("alice") == [text for text in said if not both or text != "a 2"]
+
+
+async def test_a_switch_of_the_unlocking_takes_the_count_along(
+    world: World, keychained: World
+) -> None:
+    alice = world.person("alice")
+    await alice.start(listen=False, dial=False)
+    await alice.node.locks.change(old=UNLOCK, new=keychained.unlock)
+    world.unlock = keychained.unlock
+    await alice.stop()
+    alice.save("old")
+    await alice.start(listen=False, dial=False)
+    await alice.stop()
+    alice.restore("old")
+    await alice.start(listen=False, dial=False)
+    (record,) = await records(alice, AuditKind.SESSION_HEALED)
+    assert record.context == {"reason": OLDER_DATABASE}
+    await alice.node.locks.change(old=keychained.unlock, new=UNLOCK)
+    assert isinstance(keychained.unlock, KeychainUnlock)
+    assert isinstance(keychained.unlock.keychain, MemoryKeychain)
+    assert keychained.unlock.keychain.kept == {}
+
+
 async def test_a_whole_copy_on_both_sides(world: World) -> None:
-    """Both folders whole, of one moment: nobody can notice, and the chat goes on all the same."""
+    """Both folders whole, of one moment, unlocked by passphrases: there is no place outside of
+    the folder, nobody can notice, and the chat goes on all the same."""
     alice, bob = await with_copies(world)
     await again(alice, bob, "2")
     for person in (alice, bob):

@@ -16,7 +16,7 @@ from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.node.clock import Clock, SystemClock
 from p2pchat.node.node import Node, Subscription
 from p2pchat.node.views import ContactView, MessageArrived, MessageView, NodeEvent
-from p2pchat.store.open import OpenProfile, PassphraseUnlock, create_profile, open_profile
+from p2pchat.store.open import OpenProfile, PassphraseUnlock, Unlock, create_profile, open_profile
 from p2pchat.store.ports import Store
 from p2pchat.transport.base import Transport
 from p2pchat.transport.memory import Faults, MemoryNetwork
@@ -48,7 +48,7 @@ class Person:
         self._profile: OpenProfile | None = create_profile(
             self.path,
             name=name.capitalize(),
-            unlock=UNLOCK,
+            unlock=world.unlock,
             rng=world.rng,
             now_ms=world.clock.wall_ms(),
             memory_kib=8,
@@ -77,7 +77,7 @@ class Person:
         wrap_store: Callable[[Store], Store] | None = None,
     ) -> Node:
         now_ms = self.world.clock.wall_ms()
-        profile = self._profile or open_profile(self.path, unlock=UNLOCK, now_ms=now_ms)
+        profile = self._profile or open_profile(self.path, unlock=self.world.unlock, now_ms=now_ms)
         self._profile = None
         self._node = Node(
             profile,
@@ -138,11 +138,13 @@ class World:
         clock: Clock | None = None,
         config: Config = QUICK,
         seed: int = 1,
+        unlock: Unlock = UNLOCK,
     ) -> None:
         self.folder = folder
         self.network = network
         self.clock = clock or SystemClock()
         self.config = config
+        self.unlock = unlock
         self.rng: Rng = seeded_rng(seed)
         self.people: list[Person] = []
 
@@ -174,9 +176,10 @@ def memory_world(
     seed: int = 1,
     clock: Clock | None = None,
     config: Config = QUICK,
+    unlock: Unlock = UNLOCK,
 ) -> World:
     network = MemoryNetwork(seeded_rng(seed + 1000), faults)
-    return World(folder, network=network, clock=clock, seed=seed, config=config)
+    return World(folder, network=network, clock=clock, seed=seed, config=config, unlock=unlock)
 
 
 async def introduce(one: Person, other: Person) -> None:

@@ -3,8 +3,9 @@
 The damaged database is copied first and only the copy is opened, so nothing that is done here can
 make it worse. Each page carries its own tag, so a damaged one is an error and never wrong data.
 A table is read in the order of its keys; where a page does not open, reading goes on behind it
-and then backwards up to it. What belongs together and is not whole is left out: the ledger (begun
-anew) and the audit log (begun anew, by a new log). As in a backup, no session is taken over.
+and then backwards up to it. What belongs together and is not whole is left out: the ledger and the
+audit log, each of which begins anew. As in a backup, no session is taken over. The audit log, new
+or not, has a record of the salvage and of what was lost; in a new one it is the first.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ import apsw
 from p2pchat.crypto import pwhash
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.errors import DamagedStoreError, ProfileExistsError, StoreError
+from p2pchat.identity.keys import identity_from_seed, key_id
 from p2pchat.store import audit, keyfile
 from p2pchat.store.attempts import Attempts
+from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.backup import tables
 from p2pchat.store.backup.archive import fresh_columns
 from p2pchat.store.connection import open_database
@@ -29,12 +32,12 @@ from p2pchat.store.execute import executor
 from p2pchat.store.open import hold_profile, make_profile, profile_exists
 from p2pchat.store.profile import Profile
 from p2pchat.store.schema import MIGRATIONS, migrate, require_known
+from p2pchat.store.search import SearchIndex
+from p2pchat.store.transaction import SqlTransaction
 from p2pchat.store.unlocking import Unlock, unlock_key
 
-_WHOLE: Final[tuple[tuple[str, ...], ...]] = (
-    ("ledger", "ledger_head", "ledger_finding"),
-    ("audit_log", "audit_record"),
-)
+_LEDGER: Final = ("ledger", "ledger_head", "ledger_finding")
+_AUDIT: Final = ("audit_log", "audit_record")
 """Tables that are of use together, whole or not at all."""
 UNREADABLE: Final = (
     "the pages that say what the database holds cannot be read, so nothing can be salvaged; "
@@ -55,6 +58,16 @@ class Report:
 
     saved: Mapping[str, int]
     damaged: tuple[str, ...]
+
+    @property
+    def ledger_begins_anew(self) -> bool:
+        """Whether the ledgers of all conversations were given up."""
+        return not {*_LEDGER}.isdisjoint(self.damaged)
+
+    @property
+    def audit_log_begins_anew(self) -> bool:
+        """Whether the audit log was given up."""
+        return not {*_AUDIT}.isdisjoint(self.damaged)
 
 
 def salvage(
@@ -169,7 +182,7 @@ def _fill(
             "the identity in the database cannot be read; without it the rest is of no use: "
             "restore a backup"
         )
-    for group in _WHOLE:
+    for group in (_LEDGER, _AUDIT):
         if bad & set(group):
             for table in reversed(group):
                 new.execute(f"DELETE FROM {table}")  # noqa: S608  # constants
@@ -180,6 +193,22 @@ def _fill(
             audit.begin(execute, Secret(seed))
     new.execute("COMMIT")
     migrate(new)
+    _note(new, bad, now_ms)
+
+
+def _note(new: apsw.Connection, bad: set[str], now_ms: int) -> None:
+    """Record what happened: nobody else could say later why something is missing."""
+    new.execute("BEGIN IMMEDIATE")
+    transaction = SqlTransaction(new, SearchIndex(new))
+    identity = transaction.identity()
+    if identity is None:
+        raise DamagedStoreError(UNREADABLE)
+    principal = identity_from_seed(identity.signing_seed).public
+    context = {"source": "salvage", "lost": ", ".join(sorted(bad)) or "nothing"}
+    transaction.audit(
+        AuditEvent(AuditKind.RECOVERED, now_ms, principal, key_id(principal), context)
+    )
+    new.execute("COMMIT")
 
 
 def _rows(

@@ -66,7 +66,9 @@ def test_nothing_is_found_where_nothing_is_old(tmp_path: Path) -> None:
 
 
 def test_a_store_that_was_never_written_to_has_nothing_old(tmp_path: Path) -> None:
-    new_store(tmp_path).close_now()
+    store = new_store(tmp_path)
+    assert store.stale == ""
+    store.close_now()
     assert not (tmp_path / "count").exists()
     store = reopen(tmp_path)
     assert store.stale == ""
@@ -83,9 +85,12 @@ def test_an_older_database_is_noticed(tmp_path: Path) -> None:
     store = reopen(tmp_path)
     assert store.stale == OLDER_DATABASE
     assert session_of(store, bob) is None
-    change(store, writes(bob, b"anew"))
     store.close_now()
     store = reopen(tmp_path)  # said once
+    assert store.stale == ""
+    change(store, writes(bob, b"anew"))
+    store.close_now()
+    store = reopen(tmp_path)
     assert store.stale == ""
     assert session_of(store, bob) == SessionRecord(b"anew", ())
     store.close_now()
@@ -158,6 +163,12 @@ def test_a_session_changed_by_another_hand_is_noticed(tmp_path: Path) -> None:
     store.close_now()
 
 
+def test_the_mark_is_what_stored_ones_were_made_with() -> None:
+    """Made otherwise, each stored session would count as old. By ``sha256sum``."""
+    # printf 'p2pchat/1 session seal\0\0\0\0\0\0\0\1\2state' | sha256sum
+    assert freshness.mark(258, b"state").hex() == "67a6807b4a2f18ccb01283609a02c533"
+
+
 def test_removed_contacts_and_broken_sessions_leave_the_seal_right(tmp_path: Path) -> None:
     store = new_store(tmp_path)
     ids: list[int] = []
@@ -165,7 +176,14 @@ def test_removed_contacts_and_broken_sessions_leave_the_seal_right(tmp_path: Pat
         change(store, lambda tx, name=name: ids.append(tx.put_contact(contact(name)).contact_id))  # type: ignore[misc]
     change(store, *(writes(number, b"s%d" % number) for number in ids))
     change(store, lambda tx: tx.break_session(ids[0]), lambda tx: tx.remove_contact(ids[1]))
-    change(store, lambda tx: tx.break_session(ids[0]), lambda tx: tx.break_session(99))
+    store.close_now()
+    store = reopen(tmp_path)
+    assert store.stale == ""
+    change(store, lambda tx: tx.break_session(ids[0]))  # there is none: said to be none again
+    store.close_now()
+    store = reopen(tmp_path)
+    assert store.stale == ""
+    change(store, lambda tx: tx.break_session(99))
     store.close_now()
     store = reopen(tmp_path)
     assert store.stale == ""

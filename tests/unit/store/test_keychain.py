@@ -71,6 +71,7 @@ def test_a_key_is_kept_and_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, None, Absent, Desktop)
     SystemKeychain().put("entry", KEY)
     assert SystemKeychain().get("entry") == KEY
+    assert SystemKeychain().find("entry") == KEY
     assert list(Desktop.kept) == [("p2pchat", "entry")]
 
 
@@ -81,6 +82,7 @@ def test_anything_but_a_key_is_locked(monkeypatch: pytest.MonkeyPatch, stored: s
         Desktop.kept["p2pchat", "entry"] = stored
     with pytest.raises(LockedError, match="does not hold this profile's key"):
         SystemKeychain().get("entry")
+    assert SystemKeychain().find("entry") is None
 
 
 def test_a_keychain_that_drops_or_refuses_the_key_is_found_out(
@@ -92,8 +94,9 @@ def test_a_keychain_that_drops_or_refuses_the_key_is_found_out(
     install(monkeypatch, Refusing)
     with pytest.raises(StoreError, match="did not take the key: the prompt was dismissed"):
         SystemKeychain().put("entry", KEY)
-    with pytest.raises(LockedError, match="did not open: the prompt was dismissed"):
-        SystemKeychain().get("entry")
+    for ask in (SystemKeychain().get, SystemKeychain().find):
+        with pytest.raises(LockedError, match="did not open: the prompt was dismissed"):
+            ask("entry")
 
 
 def test_without_a_keychain_the_person_is_told_what_to_do(

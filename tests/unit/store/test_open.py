@@ -38,28 +38,11 @@ from p2pchat.store.open import (
     open_profile,
     profile_exists,
 )
+from tests.support.keychains import MemoryKeychain
 from tests.unit.store.files import adds, contact, outgoing
 
 NOW_MS = 1_790_000_000_000
 UNLOCK = PassphraseUnlock(Secret(b"correct horse"))
-
-
-class Drawer:
-    """A keychain in memory."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, Secret] = {}
-
-    def get(self, entry: str) -> Secret:
-        if entry not in self.kept:
-            raise LockedError("nothing in the drawer")
-        return self.kept[entry]
-
-    def put(self, entry: str, key: Secret) -> None:
-        self.kept[entry] = key
-
-    def delete(self, entry: str) -> None:
-        del self.kept[entry]
 
 
 def make(path: Path, unlock: Unlock = UNLOCK, name: str = "Ada") -> OpenProfile:
@@ -283,21 +266,21 @@ def test_a_database_and_a_key_file_of_two_profiles_do_not_open(
 
 
 def test_a_keychain_unlocks_without_a_passphrase(tmp_path: Path) -> None:
-    drawer: Keychain = Drawer()
+    drawer: Keychain = MemoryKeychain()
     made = make(tmp_path / "p", KeychainUnlock(drawer))
     made.close()
     opened = open_profile(tmp_path / "p", unlock=KeychainUnlock(drawer), now_ms=NOW_MS)
     assert opened.identity == made.identity
     opened.close()
-    with pytest.raises(LockedError, match="nothing in the drawer"):
-        open_profile(tmp_path / "p", unlock=KeychainUnlock(Drawer()), now_ms=NOW_MS)
+    with pytest.raises(LockedError, match="no such entry"):
+        open_profile(tmp_path / "p", unlock=KeychainUnlock(MemoryKeychain()), now_ms=NOW_MS)
     with pytest.raises(LockedError, match="by the OS keychain, not by a passphrase"):
         open_profile(tmp_path / "p", unlock=UNLOCK, now_ms=NOW_MS)
 
 
 def test_a_passphrase_profile_does_not_ask_the_keychain(profile: Path) -> None:
     with pytest.raises(LockedError, match="by a passphrase, not by the OS keychain"):
-        open_profile(profile, unlock=KeychainUnlock(Drawer()), now_ms=NOW_MS)
+        open_profile(profile, unlock=KeychainUnlock(MemoryKeychain()), now_ms=NOW_MS)
 
 
 # --- Stopped in the middle --------------------------------------------------------------------

@@ -22,32 +22,11 @@ from p2pchat.store.unlocking import (
     change_unlock,
     check_unlock,
 )
+from tests.support.keychains import FolderKeychain
 
 NOW_MS = 1_790_000_000_000
 OLD = PassphraseUnlock(Secret(b"old words"))
 NEW = PassphraseUnlock(Secret(b"new words"))
-
-
-class FolderKeychain:
-    """A keychain that outlives a killed process: a file for each entry. For tests only."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(exist_ok=True)
-
-    def get(self, entry: str) -> Secret:
-        if not (self.folder / entry).exists():
-            raise LockedError("no such entry")
-        return Secret((self.folder / entry).read_bytes())
-
-    def put(self, entry: str, key: Secret) -> None:
-        (self.folder / entry).write_bytes(key.reveal())
-
-    def delete(self, entry: str) -> None:
-        (self.folder / entry).unlink()
-
-    def entries(self) -> set[str]:
-        return {file.name for file in self.folder.iterdir()}
 
 
 @pytest.fixture
