@@ -64,8 +64,13 @@ class Transaction(Protocol):
     def remove_contact(self, contact_id: int) -> None:
         """Delete a contact with its session, envelopes and messages."""
 
-    def add_message(self, message: MessageRecord) -> MessageRecord | None:
+    def add_message(
+        self, message: MessageRecord, *, stored_at_ms: int | None = None
+    ) -> MessageRecord | None:
         """Append; returns it with its position, or None if that contact's message id exists.
+
+        ``stored_at_ms`` is our wall clock, from which its age counts; without, it is the time that
+        the message states, which for ours is the same.
 
         Incoming messages raise the contact's ``unread``. As in every method that adds something
         to a contact, a contact that was removed is an ``UnknownContactError`` for the unit's
@@ -87,10 +92,16 @@ class Transaction(Protocol):
         """Return the changes and agreements of a contact, to be used in this unit only."""
 
     def next_expiry(self) -> int | None:
-        """Return when the next message disappears, as Unix milliseconds."""
+        """Return when the next message disappears or is given up, as Unix milliseconds."""
 
     def expire(self, now_ms: int) -> list[tuple[int, bytes]]:
         """Remove some messages whose time has come; returns contact and message id of each."""
+
+    def overdue(self, now_ms: int) -> list[int]:
+        """Return the contacts for whom queued messages have waited long enough."""
+
+    def give_up(self, contact_id: int, now_ms: int) -> list[bytes]:
+        """Let some of these fail; returns their ids."""
 
     def undelivered(
         self, contact_id: int, limit: int, *, unsealed_only: bool
@@ -149,11 +160,17 @@ class Transaction(Protocol):
     def set_retention(self, contact_id: int, days: int | None) -> None:
         """Set it; 0 keeps all, None leaves it to the settings."""
 
+    def has_undated(self, contact_id: int) -> bool:
+        """Tell whether an older version has stored messages without noting when."""
+
+    def date_undated(self, contact_id: int, now_ms: int, limit: int) -> None:
+        """Let some of them count from the time that they state, or from now if it cannot be."""
+
     def has_outlived(self, contact_id: int, before_ms: int) -> bool:
         """Tell whether ``delete_outlived`` would delete something."""
 
     def delete_outlived(self, contact_id: int, before_ms: int, limit: int) -> int:
-        """Delete the oldest settled messages that state a time before ``before_ms``.
+        """Delete the oldest settled messages that were stored before ``before_ms``.
 
         Neither outgoing ones that are not delivered yet, nor incoming ones that are not read.
 

@@ -141,6 +141,7 @@ class MessageRecord:
         deleted: Its author deleted it for both; ``text`` is empty.
         quote: The beginning of the text that it answers, unless that is gone; not stored twice.
         reactions: Direction and reaction of each side that has one; not stored with it.
+        unsent_until_ms: While it is queued: it is given up then; None waits for ever.
     """
 
     message_id: bytes
@@ -160,6 +161,7 @@ class MessageRecord:
     deleted: bool = False
     quote: str = field(default="", repr=False)
     reactions: tuple[tuple[Direction, str], ...] = field(default=(), repr=False)
+    unsent_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ MESSAGE_QUERY: Final = (
     " WHERE quoted.contact_id = message.contact_id AND quoted.message_id = message.refers_to),"
     " (SELECT json_group_array(json_array(direction, emoji)) FROM reaction"
     " WHERE reaction.contact_id = message.contact_id"
-    " AND reaction.message_id = message.message_id)"
+    " AND reaction.message_id = message.message_id),"
+    " unsent_until_ms"
     " FROM message"
 )
 """All messages, in the order of ``MessageRecord``; conditions and order are to be appended."""
@@ -82,6 +83,7 @@ def message_from(row: Row) -> MessageRecord:
         bool(row[14]),
         row[15] or "",
         () if row[16] == "[]" else _reactions(row[16]),
+        row[17],
     )
 
 

@@ -27,7 +27,7 @@ import apsw
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import StoreError
-from p2pchat.store import audit, changes, freshness, history, ledger, statements
+from p2pchat.store import audit, changes, freshness, history, ledger, statements, unsent
 from p2pchat.store.execute import executor
 
 _VERSION_1: Final = """
@@ -176,7 +176,17 @@ def _to_version_2(connection: apsw.Connection) -> None:
         statements.seal_own_revocation(execute, Secret(seed))
 
 
-MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (_to_version_1, _to_version_2)
+def _to_version_3(connection: apsw.Connection) -> None:
+    """Until when a message may wait, and since when it is here."""
+    connection.execute(unsent.COLUMNS)
+    connection.execute(history.ARRIVALS)
+
+
+MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (
+    _to_version_1,
+    _to_version_2,
+    _to_version_3,
+)
 SCHEMA_VERSION: Final = len(MIGRATIONS)
 
 

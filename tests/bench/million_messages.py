@@ -109,7 +109,7 @@ def _build(path: Path) -> OpenProfile:
         _contacts(connection)
         connection.executemany(
             "INSERT INTO message (position, contact_id, message_id, direction, state, sent_at_ms,"
-            " reason, body) VALUES (?, ?, ?, ?, ?, ?, '', ?)",
+            " stored_at_ms, reason, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, '', ?7)",
             _messages(),
         )
         connection.execute(

@@ -123,9 +123,9 @@ class Surfaces:
         monkeypatch.setattr(root, "level", logging.DEBUG)
         original_add, original_init = SqlTransaction.add_message, P2PChatError.__init__
 
-        def add_message(transaction: SqlTransaction, *arguments: Any) -> None:
+        def add_message(transaction: SqlTransaction, *arguments: Any, **named: Any) -> None:
             self.look_at_objects()
-            original_add(transaction, *arguments)
+            original_add(transaction, *arguments, **named)
 
         def init(error: P2PChatError, *arguments: Any) -> None:
             self._errors.add(repr(arguments))

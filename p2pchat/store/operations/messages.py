@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from p2pchat.errors import UsageError
-from p2pchat.store import changes, history
+from p2pchat.store import changes, history, unsent
 from p2pchat.store.changes import HIDDEN, Changes
 from p2pchat.store.operations.base import Operations
 from p2pchat.store.records import DeliveryState, MessageRecord
@@ -27,13 +27,15 @@ class MessageOperations(Operations):
 
     # --- One message, and what becomes of it -------------------------------------------------
 
-    def add_message(self, message: MessageRecord) -> MessageRecord | None:
+    def add_message(
+        self, message: MessageRecord, *, stored_at_ms: int | None = None
+    ) -> MessageRecord | None:
         """See ``ports.Transaction``."""
         inserted = self._execute(
             "INSERT INTO message (position, contact_id, message_id, direction, state, sent_at_ms,"
-            " reason, body, kind, signed, refers_to, lifetime_s)"
+            " reason, body, kind, signed, refers_to, lifetime_s, unsent_until_ms, stored_at_ms)"
             " VALUES (1 + max(coalesce((SELECT max(position) FROM message), 0),"
-            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " (SELECT indexed_to FROM search_state)), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (contact_id, message_id) DO NOTHING RETURNING position",
             (
                 message.contact_id,
@@ -47,6 +49,8 @@ class MessageOperations(Operations):
                 message.signed,
                 message.refers_to,
                 message.lifetime_s,
+                message.unsent_until_ms,
+                message.sent_at_ms if stored_at_ms is None else stored_at_ms,
             ),
         )
         if not inserted:
@@ -93,12 +97,23 @@ class MessageOperations(Operations):
 
     def next_expiry(self) -> int | None:
         """See ``ports.Transaction``."""
-        return changes.next_expiry(self._execute)
+        due = (changes.next_expiry(self._execute), unsent.next_due(self._execute))
+        return min((at_ms for at_ms in due if at_ms is not None), default=None)
 
     def expire(self, now_ms: int) -> list[tuple[int, bytes]]:
         """See ``ports.Transaction``."""
-        self._mark_erased()
-        return changes.expire(self._execute, self._index, now_ms)
+        gone = changes.expire(self._execute, self._index, now_ms)
+        if gone:
+            self._mark_erased()
+        return gone
+
+    def overdue(self, now_ms: int) -> list[int]:
+        """See ``ports.Transaction``."""
+        return unsent.overdue(self._execute, now_ms)
+
+    def give_up(self, contact_id: int, now_ms: int) -> list[bytes]:
+        """See ``ports.Transaction``."""
+        return unsent.give_up(self._execute, contact_id, now_ms)
 
     def _mark_erased(self) -> None:
         self.erased = True
@@ -198,6 +213,14 @@ class MessageOperations(Operations):
     def set_retention(self, contact_id: int, days: int | None) -> None:
         """See ``ports.Transaction``."""
         history.keep_for(self._execute, contact_id, days)
+
+    def has_undated(self, contact_id: int) -> bool:
+        """See ``ports.Transaction``."""
+        return history.has_undated(self._execute, contact_id)
+
+    def date_undated(self, contact_id: int, now_ms: int, limit: int) -> None:
+        """See ``ports.Transaction``."""
+        history.date_undated(self._execute, contact_id, now_ms, limit)
 
     def has_outlived(self, contact_id: int, before_ms: int) -> bool:
         """See ``ports.Transaction``."""

@@ -142,6 +142,48 @@ async def test_only_what_is_settled_grows_old(store: Database) -> None:
     assert numbers(await store.read(lambda tx: tx.messages(CAROL))) == [9]
 
 
+@pytest.mark.parametrize("stated", [-(2**53), 0, 10, 2**53 - 1])
+async def test_age_counts_from_the_arrival_whatever_a_message_states(
+    store: Database, stated: int
+) -> None:
+    read = MessageRecord(message_id(1), BOB, Direction.IN, "x", stated, DeliveryState.READ)
+    await fill(store)
+    await store.write(lambda tx: tx.add_message(read, stored_at_ms=50))
+    assert not await store.read(lambda tx: tx.has_outlived(BOB, 50))
+    assert await store.write(lambda tx: tx.delete_outlived(BOB, 50, 10)) == 0
+    assert await store.read(lambda tx: tx.has_outlived(BOB, 51))
+    assert await store.write(lambda tx: tx.delete_outlived(BOB, 51, 10)) == 1
+
+
+async def test_what_an_older_version_stored_has_no_age_until_it_is_given_one(
+    store: Database,
+) -> None:
+    """It counts from the time that it states, or, if that cannot be, from now."""
+    stated = {1: 0, 2: 999, 3: 1000, 4: 1500, 5: 2000, 6: 2**53 - 1}
+    counts_from = {1: 2000, 2: 2000, 3: 1000, 4: 1500, 5: 2000, 6: 2000}
+
+    def work(tx: Transaction) -> None:
+        for name in ("Bob", "Carol"):
+            tx.put_contact(replace(contact(name), added_at_ms=1000))
+        for contact_id, first in ((BOB, 0), (CAROL, 100)):
+            for number, ms in stated.items():
+                record = incoming(contact_id, first + number)
+                tx.add_message(replace(record, sent_at_ms=ms, state=DeliveryState.READ))
+        tx._execute("UPDATE message SET stored_at_ms = NULL")  # type: ignore[attr-defined]
+
+    await store.write(work)
+    assert not await store.read(lambda tx: tx.has_outlived(BOB, 2**60))
+    while await store.read(lambda tx: tx.has_undated(BOB)):
+        await store.write(lambda tx: tx.date_undated(BOB, 2000, 4))
+    dated = await store.read(
+        lambda tx: tx._execute("SELECT stored_at_ms FROM message WHERE contact_id = 1")  # type: ignore[attr-defined]
+    )
+    assert dated == [(ms,) for ms in counts_from.values()]
+    undated = "SELECT count(*) FROM message WHERE contact_id = 2 AND stored_at_ms IS NULL"
+    assert await store.read(lambda tx: tx._execute(undated)) == [(6,)]  # type: ignore[attr-defined]
+    assert await store.read(lambda tx: tx.has_undated(CAROL))
+
+
 async def test_the_words_of_what_grew_old_leave_the_index(store: Database) -> None:
     old = MessageRecord(message_id(1), BOB, Direction.IN, "zebra", 1, DeliveryState.READ)
     await fill(store, old)

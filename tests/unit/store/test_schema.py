@@ -54,6 +54,29 @@ def test_a_database_of_version_1_is_brought_forward_with_what_it_holds(
     assert identity == IDENTITY
 
 
+def test_version_2_brings_its_messages_along_without_a_time_of_arrival(tmp_path: Path) -> None:
+    """Nobody noted it, and the store has no clock: retention gives them one when it looks."""
+    path = tmp_path / "chat.db"
+    connection = create_database(path, KEY, DATABASE_ID)
+    migrate(connection, schema.MIGRATIONS[:2])
+    connection.execute(
+        "INSERT INTO contact (name, name_key, identity, trust, addresses, note,"
+        " certificate_generation, added_at_ms, post_quantum, handshake_time_ms)"
+        " VALUES ('Bob', 'bob', ?, 'unverified', '[]', '', 0, 0, 0, 0)",
+        (bytes(32),),
+    )
+    connection.execute(
+        "INSERT INTO message (contact_id, message_id, direction, state, sent_at_ms, reason, body)"
+        " VALUES (1, x'01', 'out', 'queued', 5, '', 'waits')"
+    )
+    migrate(connection)
+    found = connection.execute(
+        "SELECT body, state, unsent_until_ms, stored_at_ms FROM message"
+    ).fetchall()
+    connection.close()
+    assert found == [("waits", "queued", None, None)]
+
+
 def test_every_table_of_ours_is_strict(database: Path) -> None:
     connection = open_database(database, KEY)
     loose = connection.execute(
