@@ -158,7 +158,7 @@ class Batch:
             sent = tx.ledger(contact_id).sent
             settled = frozenset(tx.changes(contact_id).settle())
             expiring = tx.changes(contact_id).start(Direction.OUT, now_ms)
-        arrived, changed = self._receive(tx, contact_id)
+        arrived, changed = self._receive(tx, contact_id, now_ms)
         if self.broke:
             tx.break_session(contact_id)
         told = {type(message) for message in self.received}
@@ -178,7 +178,7 @@ class Batch:
         )
 
     def _receive(
-        self, tx: Transaction, contact_id: int
+        self, tx: Transaction, contact_id: int, now_ms: int
     ) -> tuple[tuple[MessageRecord, ...], Changed]:
         """Store what came for the first time, and carry out what it changes (R-8.5.4)."""
         arrived: list[MessageRecord] = []
@@ -192,7 +192,8 @@ class Batch:
                     continue
                 changed.apply(tx, message, contact_id)
             else:
-                stored = tx.add_message(_incoming(tx, message, contact_id))
+                record = _incoming(tx, message, contact_id)
+                stored = tx.add_message(record, stored_at_ms=now_ms)
                 if stored is None:
                     continue
                 arrived.append(stored)

@@ -2,7 +2,7 @@
 
 Old messages are deleted in small units of work, so that nobody waits for one, with their words in
 the search index. What is never deleted for its age: a message of ours that is not delivered yet,
-and one that nobody has read.
+and one that nobody has read. A message ages from when it was stored here, whatever time it states.
 
 Ages are measured by the wall clock, which people set, and a deletion cannot be taken back. So a
 clock that has leapt ahead since the last look deletes nothing at the next one, an hour later at
@@ -104,10 +104,14 @@ class RetentionDesk:
         """Delete the contact's messages that are too old."""
         contact_id = peer.contact_id
         days = self._days(await self._env.store.read(lambda tx: tx.retention(contact_id)))
+        if not days:
+            return
+        while await self._env.store.read(lambda tx: tx.has_undated(contact_id)):
+            await self._env.store.write(
+                lambda tx: tx.date_undated(contact_id, now_ms, UNIT_MESSAGES)
+            )
         before_ms = now_ms - days * DAY_MS
-        if not days or not await self._env.store.read(
-            lambda tx: tx.has_outlived(contact_id, before_ms)
-        ):
+        if not await self._env.store.read(lambda tx: tx.has_outlived(contact_id, before_ms)):
             return
         count, gone = 0, UNIT_MESSAGES
         while gone == UNIT_MESSAGES:

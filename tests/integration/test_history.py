@@ -18,8 +18,8 @@ from p2pchat.node.views import HistoryCut, RetentionView
 from p2pchat.session.vanishing import TimerStep
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageRecord
-from tests.support.net_clock import ManualClock
-from tests.support.node_world import QUICK, Person, World, memory_world, online, until
+from tests.support.net_clock import ManualClock, SkewedClock
+from tests.support.node_world import QUICK, Person, World, introduce, memory_world, online, until
 
 DAY_S = 24 * 3600.0
 HOSTILE = (
@@ -280,3 +280,51 @@ async def test_after_shrinking_everything_works_as_before(world: World) -> None:
     assert shrunk.after_bytes < shrunk.before_bytes
     await bob.node.send("alice", "still there?")
     await until(lambda: alice.arrived() == ["still there?"], clock=world.clock)
+
+
+@pytest.mark.parametrize("years", [10, -10])
+async def test_the_clock_of_a_contact_decides_nothing(tmp_path: Path, years: int) -> None:
+    """Far ahead it would keep messages for ever, far behind it would delete them at once."""
+    config = replace(QUICK, retention_days=30, rotate_static_days=0)
+    world = memory_world(tmp_path, clock=ManualClock(), config=config)
+    alice, bob = world.person("alice"), world.person("bob")
+    bob.clock = clock = SkewedClock(world.clock)
+    await alice.start()
+    await bob.start()
+    await introduce(alice, bob)
+    clock.offset_ms = years * 365 * 86_400_000
+    await bob.node.send("alice", "by my clock")
+    await until(lambda: alice.arrived() == ["by my clock"])
+    await alice.node.mark_read("bob")
+    [view] = await alice.history("bob")
+    assert abs(view.sent_at_ms - world.clock.wall_ms()) > 9 * 365 * 86_400_000
+    desk = alice.node.history
+    await pass_time(alice, 29 * DAY_S)
+    await desk.keep_for("bob", 30)
+    assert await texts(alice, "bob") == ["by my clock"]
+    await pass_time(alice, 1.1 * DAY_S)
+    await desk.keep_for("bob", 30)
+    assert await texts(alice, "bob") == []
+    await world.close()
+
+
+async def test_what_an_older_version_stored_is_kept_for_as_long_as_was_asked_at_least(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "UNIT_MESSAGES", 2)
+    alice, _ = await world.two()
+    await put(
+        alice,
+        *(message(alice, "bob", number, "1970", days_ago=20_000) for number in (1, 2, 3)),
+        message(alice, "bob", 4, "2100", days_ago=-27_000),
+    )
+    undate = "UPDATE message SET stored_at_ms = NULL"
+    await alice.node._env.store.write(lambda tx: tx._execute(undate))  # type: ignore[attr-defined]
+    await alice.node.history.keep_for("bob", 10)
+    assert await texts(alice, "bob") == ["1970"] * 3 + ["2100"]
+    await pass_time(alice, 9.9 * DAY_S)
+    await alice.node.history.keep_for("bob", 10)
+    assert await texts(alice, "bob") == ["1970"] * 3 + ["2100"]
+    await pass_time(alice, 0.2 * DAY_S)
+    await alice.node.history.keep_for("bob", 10)
+    assert await texts(alice, "bob") == []
