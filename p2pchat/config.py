@@ -21,6 +21,8 @@ CONFIG_MAX_BYTES: Final = 1 << 16
 IDLE_MIN_S: Final = 10
 """A profile that locks while one reads a message is of no use."""
 IDLE_MAX_S: Final = 7 * 86400
+UNSENT_MAX_H: Final = 365 * 24
+"""Nobody waits longer for a message to leave; 0 lets it wait for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ class Config:
             (protocol.md §3.3); 0 leaves it until the person asks.
         retention_days: For how many days messages are kept, unless a contact has a rule of its own;
             0 keeps them for good. What is unread or not delivered yet stays.
+        unsent_expires_h: After how many hours a message that could not be sent is given up, unless
+            something else was said when it was sent; 0 lets it wait.
         classical_peers: Talk to contacts whose program has no post-quantum handshake yet, and
             show it. Whoever has had one once is never let down to less.
         passphrase_command: Program and arguments whose first line of output is the passphrase;
@@ -70,6 +74,7 @@ class Config:
     cover_interval_s: float | None = None
     rotate_static_days: int = 30
     retention_days: int = 0
+    unsent_expires_h: int = 0
 
 
 def load_config(path: Path) -> Config:
@@ -123,6 +128,7 @@ def parse_config(settings: Mapping[str, Any]) -> Config:
         ),
         rotate_static_days=_days(settings, "rotate_static_days", defaults.rotate_static_days),
         retention_days=_days(settings, "retention_days", defaults.retention_days, most=36_500),
+        unsent_expires_h=_hours(settings, "unsent_expires_h", defaults.unsent_expires_h),
     )
     if config.retry_max_s < config.retry_first_s:
         raise UsageError("'retry_max_s' is less than 'retry_first_s'")
@@ -142,6 +148,13 @@ def _days(settings: Mapping[str, Any], key: str, default: int, *, most: int = 36
     value = settings.get(key, default)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
         raise UsageError(f"{key!r} is a whole number of days up to {most}; 0 is never")
+    return value
+
+
+def _hours(settings: Mapping[str, Any], key: str, default: int) -> int:
+    value = settings.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= UNSENT_MAX_H:
+        raise UsageError(f"{key!r} is a whole number of hours up to {UNSENT_MAX_H}; 0 is never")
     return value
 
 

@@ -7,8 +7,11 @@ from typing import Any, Final
 
 from p2pchat.cli.history_commands import span_params
 from p2pchat.cli.opening import NO_NODE, is_ours, with_client
-from p2pchat.cli.output import message_lines, name_of, print_json
+from p2pchat.cli.output import REASON_MAX_CHARS, message_lines, name_of, print_json
+from p2pchat.errors import UnreachableError, UsageError
 from p2pchat.rpc.client import Client
+from p2pchat.sanitize import clean_line
+from p2pchat.tui.changing import seconds_of, span
 
 _PAGE: Final = 200
 """Messages asked for at once: of the longest texts that is 13 MB."""
@@ -21,11 +24,17 @@ def run(args: Namespace) -> int:
 
 def _send(args: Namespace) -> int:
     contact = name_of(args.contact)
+    params: dict[str, Any] = {"contact": args.contact, "text": args.text}
+    within = ""
+    if args.expires is not None:
+        seconds = seconds_of(args.expires)
+        if seconds is None:
+            raise UsageError("--expires takes a time such as 30s, 5m, 1h, 1d or 4w")
+        params["expires_in_s"] = seconds
+        within = f", within {span(seconds)} or not at all"
 
     async def work(client: Client) -> str:
-        sent: dict[str, str] = await client.call(
-            "message.send", {"contact": args.contact, "text": args.text}
-        )
+        sent: dict[str, str] = await client.call("message.send", params)
         if args.wait is None:
             return sent["state"]
         wait = {
@@ -35,11 +44,14 @@ def _send(args: Namespace) -> int:
         }
         # Not in time: the node's own words say why, and that the message stays queued.
         message: dict[str, str] = await client.call("message.wait", wait)
+        if message["state"] == "failed":
+            reason = clean_line(message["reason"], REASON_MAX_CHARS)
+            raise UnreachableError(f"not sent to {contact}: {reason}")
         return message["state"]
 
     state = with_client(args, work, network=args.wait is not None)
     if state == "queued":
-        print(f"queued for {contact}; it leaves when both of you are online")
+        print(f"queued for {contact}; it leaves when both of you are online{within}")
     else:
         print(f"{state} to {contact}")
     return 0

@@ -8,6 +8,7 @@ is told instead, and nothing changes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from p2pchat.constants import EDIT_WINDOW_MS, MESSAGE_ID_LEN, REACTION_MAX_BYTES
@@ -16,6 +17,7 @@ from p2pchat.identity.trust import require_sendable
 from p2pchat.node.arriving import REACTABLE
 from p2pchat.node.environment import Environment
 from p2pchat.node.messages import Announcer
+from p2pchat.node.outbox import unsent_until_ms
 from p2pchat.node.peer import Peer
 from p2pchat.sanitize import clean_line
 from p2pchat.session.messages import KINDS, check_text
@@ -52,11 +54,18 @@ class ChangeDesk:
         if await self._env.store.read(lambda tx: tx.changes(peer.contact_id).kinds()) != known:
             await self._env.store.write(work)
 
-    async def send(self, peer: Peer, text: str, reply_to: bytes | None = None) -> MessageRecord:
-        """Queue a text, with the time in force until it disappears."""
+    async def send(
+        self,
+        peer: Peer,
+        text: str,
+        reply_to: bytes | None = None,
+        expires_in_s: int | None = None,
+    ) -> MessageRecord:
+        """Queue a text, with the time in force until it disappears; it may wait for so long."""
         self._require_sendable(peer)
         _check(text)
-        made = self._outgoing(peer, MessageKind.TEXT, text, reply_to)
+        until_ms = self._unsent_until_ms(expires_in_s)
+        made = self._outgoing(peer, MessageKind.TEXT, text, reply_to, until_ms)
 
         def work(tx: Transaction) -> MessageRecord:
             if reply_to is not None:
@@ -71,6 +80,44 @@ class ChangeDesk:
         stored = await self._env.store.write(work)
         self._announce.queued(peer, stored)
         self._queued(peer)
+        if until_ms is not None:
+            self._env.expiring.notify()
+        return stored
+
+    async def resend(self, peer: Peer, message_id: bytes) -> MessageRecord:
+        """Queue a text that failed once more, as a new message in place of the old one.
+
+        It begins at the end, where the contact will have it. It gets an id of its own: had the
+        old one left after all, before an older copy of the profile was put back, the contact
+        would not count it a second time and we would (§8.6).
+        """
+        self._require_sendable(peer)
+        until_ms = self._unsent_until_ms()
+        now_ms, new_id = self._env.clock.wall_ms(), self._env.rng(MESSAGE_ID_LEN)
+
+        def work(tx: Transaction) -> MessageRecord:
+            failed = _find(tx, peer, message_id)
+            if failed.state is not DeliveryState.FAILED:
+                raise UsageError("only a message of yours that failed can be sent again")
+            if failed.kind is not MessageKind.TEXT:
+                raise UsageError("a statement says when it was signed; sign it again instead")
+            tx.delete_message(peer.contact_id, message_id)
+            queued = replace(
+                failed,
+                message_id=new_id,
+                sent_at_ms=now_ms,
+                state=DeliveryState.QUEUED,
+                reason="",
+                lifetime_s=tx.changes(peer.contact_id).lifetime_s(),
+                unsent_until_ms=until_ms,
+            )
+            return tx.add_message(queued) or queued
+
+        stored = await self._change(peer, work)
+        self._announce.removed(peer, message_id)
+        self._announce.queued(peer, stored)
+        if until_ms is not None:
+            self._env.expiring.notify()
         return stored
 
     async def edit(self, peer: Peer, message_id: bytes, text: str) -> None:
@@ -216,8 +263,16 @@ class ChangeDesk:
         if record is not None:
             self._announce.changed(peer, record)
 
+    def _unsent_until_ms(self, expires_in_s: int | None = None) -> int | None:
+        return unsent_until_ms(self._env.config, self._env.clock.wall_ms(), expires_in_s)
+
     def _outgoing(
-        self, peer: Peer, kind: MessageKind, text: str, about: bytes | None = None
+        self,
+        peer: Peer,
+        kind: MessageKind,
+        text: str,
+        about: bytes | None = None,
+        until_ms: int | None = None,
     ) -> Callable[..., MessageRecord]:
         message_id = self._env.rng(MESSAGE_ID_LEN)
         now_ms = self._env.clock.wall_ms()
@@ -233,6 +288,7 @@ class ChangeDesk:
                 kind=kind,
                 refers_to=of,
                 lifetime_s=lifetime_s,
+                unsent_until_ms=until_ms,
             )
 
         return made

@@ -21,7 +21,7 @@ class Environment:
 
     Attributes:
         dials: Whether this process opens connections by itself.
-        expiring: Wakes who removes messages that disappear: there is a new time to wait for.
+        expiring: Wakes who does what is due to messages: there is a new time to wait for.
     """
 
     store: Store

@@ -295,7 +295,7 @@ class Link:
             # session only with this batch: the outbox is read in the next round.
             self._messages_wait = True
             return
-        records = await peer.outbox.fetch(limit)
+        records = await peer.outbox.fetch(limit, self._clock.wall_ms())
         self._messages_wait = self._messages_wait or len(records) == limit
         now = self._clock.monotonic()
         for record in records:

@@ -16,15 +16,35 @@ from p2pchat.session.vanishing import TimerStep, Vanishing
 class MessageCalls(Desks):
     """The node's messages: send, change, sign, take back, list, wait for."""
 
-    async def send(self, contact: str, text: str) -> MessageView:
+    async def send(
+        self, contact: str, text: str, *, expires_in_s: int | None = None
+    ) -> MessageView:
         """Queue a message; it is on the disk when this returns.
 
+        Args:
+            contact: For whom.
+            text: What to say.
+            expires_in_s: It is given up if it could not be sent for so long; without, as
+                ``unsent_expires_h`` says.
+
         Raises:
-            UsageError: Empty, longer than 64 KiB, or not text.
+            UsageError: Empty, longer than 64 KiB, or not text; or no time that can be waited for.
             TrustError: The contact is changed, blocked, or only a request.
         """
         peer = self._book.find(contact)
-        return message_view(peer, await self._changes.send(peer, text))
+        record = await self._changes.send(peer, text, expires_in_s=expires_in_s)
+        return message_view(peer, record)
+
+    async def resend(self, contact: str, message_id: str) -> MessageView:
+        """Queue a message that failed once more, as a new one in place of the old one.
+
+        Raises:
+            UsageError: There is no such message, it did not fail, or it is a statement.
+            TrustError: Nothing may be sent to the contact.
+        """
+        peer = self._book.find(contact)
+        record = await self._changes.resend(peer, parse_message_id(message_id))
+        return message_view(peer, record)
 
     async def reply(self, contact: str, message_id: str, text: str) -> MessageView:
         """Queue a message that answers another one; otherwise as ``send``.
@@ -150,7 +170,7 @@ class MessageCalls(Desks):
         message_id: str,
         timeout: float,  # noqa: ASYNC109  # measured by the node's clock, which a test can move
     ) -> MessageView:
-        """Wait until the peer has stored a message.
+        """Wait until the peer has stored a message, or it was given up.
 
         Raises:
             UsageError: There is no such message.

@@ -18,7 +18,10 @@ from p2pchat.node.views import (
     MessageView,
 )
 from p2pchat.store.records import DeliveryState, MessageKind, MessageRecord
+from p2pchat.store.unsent import EXPIRED
 
+_WORDS: Final = {EXPIRED: "it expired before it could be sent; send it again if it still matters"}
+"""Of reasons that are stored as a word."""
 VERIFY_FIRST: Final = "the settings allow messages to verified contacts only"
 
 
@@ -51,6 +54,7 @@ class Announcer:
 
     def state(self, peer: Peer, message_id: bytes, state: DeliveryState, reason: str = "") -> None:
         """Tell that an outgoing message moved on."""
+        reason = _WORDS.get(reason, reason)
         self._hub.publish(MessageStateChanged(peer.record.name, message_id.hex(), state, reason))
 
     def queued(self, peer: Peer, record: MessageRecord) -> None:
@@ -68,8 +72,9 @@ class Announcer:
 
 def message_view(peer: Peer, record: MessageRecord) -> MessageView:
     """Return a stored message; its text is as it was sent (R-9.3.5)."""
-    reason = record.reason
-    if record.state is DeliveryState.QUEUED and not reason:
+    reason = _WORDS.get(record.reason, record.reason)
+    waits = record.state is DeliveryState.QUEUED
+    if waits and not reason:
         reason = VERIFY_FIRST if peer.verify_first else peer.offline_reason()
     answers = record.refers_to if record.kind is MessageKind.TEXT else None
     return MessageView(
@@ -88,6 +93,7 @@ def message_view(peer: Peer, record: MessageRecord) -> MessageView:
         reactions=record.reactions,
         lifetime_s=record.lifetime_s,
         expires_at_ms=record.expires_at_ms,
+        unsent_until_ms=record.unsent_until_ms if waits else None,
     )
 
 

@@ -101,7 +101,7 @@ class Peer:
         self.resets = HourlyBudget(SESSION_RESETS_PER_HOUR)
         self.rotations = HourlyBudget(ROTATIONS_RECORDED_PER_HOUR)
         self.session_lost = ""
-        self.outbox = Outbox(env.store, record.contact_id)
+        self.outbox = Outbox(env.store, record.contact_id, env.expiring)
         self.backoff = Backoff(
             env.rng,
             first_s=env.config.retry_first_s,

@@ -14,6 +14,7 @@ from p2pchat.identity.trust import require_sendable
 from p2pchat.node.environment import Environment
 from p2pchat.node.messages import Announcer
 from p2pchat.node.on_record import put_state, signed_now, stored_state
+from p2pchat.node.outbox import unsent_until_ms
 from p2pchat.node.peer import Peer
 from p2pchat.session.messages import check_text
 from p2pchat.store.ports import Transaction
@@ -62,6 +63,7 @@ class RecordDesk:
         except LocalProtocolError as error:
             raise UsageError(str(error)) from error
         record = self._outgoing(peer, text, MessageKind.STATEMENT)
+        until_ms = unsent_until_ms(self._env.config, record.sent_at_ms)
         fresh = Secret(self._env.rng(KEY_LEN))
 
         def work(tx: Transaction) -> MessageRecord:
@@ -71,12 +73,14 @@ class RecordDesk:
                     "accepts"
                 )
             signed = signed_now(tx, record, recipient=peer.identity, fresh=fresh)
-            stored = replace(record, signed=signed)
+            stored = replace(record, signed=signed, unsent_until_ms=until_ms)
             return tx.add_message(stored) or stored
 
         stored = await self._env.store.write(work)
         self._announce.queued(peer, stored)
         self._queued(peer)
+        if until_ms is not None:
+            self._env.expiring.notify()
         return stored
 
     async def export(self, peer: Peer, message_id: bytes) -> str:

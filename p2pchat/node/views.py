@@ -153,6 +153,7 @@ class MessageView:
         reactions: Who (ours are ``out``) reacted how.
         lifetime_s: It disappears so long after it was delivered (ours) or read (theirs).
         expires_at_ms: When that is, once it is known.
+        unsent_until_ms: While it is queued: when it is given up; None waits for ever.
     """
 
     contact: str
@@ -170,6 +171,7 @@ class MessageView:
     reactions: tuple[tuple[Direction, str], ...] = field(default=(), repr=False)
     lifetime_s: int | None = None
     expires_at_ms: int | None = None
+    unsent_until_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

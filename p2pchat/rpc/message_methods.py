@@ -24,6 +24,7 @@ class MessageMethods:
         """Return the methods by name."""
         return {
             "message.send": (p.SendParams, self._send),
+            "message.resend": (p.MessageParams, self._resend),
             "message.reply": (p.ChangeParams, self._reply),
             "message.edit": (p.ChangeParams, self._edit),
             "message.delete": (p.MessageParams, self._delete),
@@ -36,12 +37,16 @@ class MessageMethods:
             "message.ledger": (p.LedgerParams, self._ledger),
             "message.wait": (p.WaitParams, self._wait),
             "record.step": (p.RecordParams, self._record),
-            "record.sign": (p.SendParams, self._sign),
+            "record.sign": (p.TextParams, self._sign),
             "record.export": (p.MessageParams, self._export),
         }
 
     async def _send(self, params: p.SendParams) -> object:
-        view = await self._node.send(params.contact, params.text)
+        view = await self._node.send(params.contact, params.text, expires_in_s=params.expires_in_s)
+        return {"message_id": view.message_id, "state": view.state.value}
+
+    async def _resend(self, params: p.MessageParams) -> object:
+        view = await self._node.resend(params.contact, params.message_id)
         return {"message_id": view.message_id, "state": view.state.value}
 
     async def _reply(self, params: p.ChangeParams) -> object:
@@ -103,7 +108,7 @@ class MessageMethods:
     async def _record(self, params: p.RecordParams) -> object:
         return {"record": (await self._node.record(params.contact, RecordStep(params.step))).value}
 
-    async def _sign(self, params: p.SendParams) -> object:
+    async def _sign(self, params: p.TextParams) -> object:
         view = await self._node.sign(params.contact, params.text)
         return {"message_id": view.message_id, "state": view.state.value}
 

@@ -54,6 +54,8 @@ Passphrase = Annotated[bytes, msgspec.Meta(max_length=PASSPHRASE_MAX_BYTES)]
 Words = Annotated[str, msgspec.Meta(max_length=1024)]
 Time = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 """Unix milliseconds, as the store can hold them."""
+Seconds = Annotated[int, msgspec.Meta(ge=-(2**31), le=2**31)]
+"""Which of them are allowed, the node says in words."""
 Address = Annotated[str, msgspec.Meta(min_length=1, max_length=ADDRESS_MAX_BYTES)]
 
 
@@ -113,10 +115,16 @@ class RevokeParams(Params, frozen=True):
     certificate: Annotated[str, msgspec.Meta(min_length=1, max_length=LINK_MAX_CHARS)] | None = None
 
 
-class SendParams(ContactParams, frozen=True):
-    """``message.send``; the node counts the bytes, this bounds the characters."""
+class TextParams(ContactParams, frozen=True):
+    """``record.sign``; the node counts the bytes, this bounds the characters."""
 
     text: Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX_BYTES)]
+
+
+class SendParams(TextParams, frozen=True):
+    """``message.send``; given up if it could not be sent for ``expires_in_s`` seconds."""
+
+    expires_in_s: Seconds | None = None
 
 
 class RecordParams(ContactParams, frozen=True):

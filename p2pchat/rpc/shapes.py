@@ -65,6 +65,7 @@ def message(view: MessageView) -> dict[str, Any]:
         ],
         "lifetime_s": view.lifetime_s,
         "expires_at_ms": view.expires_at_ms,
+        "unsent_until_ms": view.unsent_until_ms,
     }
 
 

@@ -82,6 +82,9 @@ def answered(state: AppState, action: answer.Answer) -> Step:
                 state = replace(state, visit=None)
             state, effects = load(state, handle)
             return state, (*effects, list_contacts())
+        case answer.MessageResent(handle, message_id):
+            chat = chats.remove(state.conversation(handle), message_id)
+            return load(with_chat(state, handle, chat), handle)
         case answer.Retried(handle):
             contact = state.contact(handle)
             whom = contact.name if contact else "all contacts"

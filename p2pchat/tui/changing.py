@@ -1,4 +1,4 @@
-"""Replies, edits, deletion, reactions and disappearing messages: words and commands; pure.
+"""Replies, edits, deletion, reactions, resending, disappearing: words and commands; pure.
 
 A command is about the chosen message (Alt+↑), or, if none is chosen, about the newest one that it
 can be about. What may be changed is the node's to judge.
@@ -45,6 +45,14 @@ def span(seconds: int) -> str:
     return f"{seconds} seconds"
 
 
+def seconds_of(text: str) -> int | None:
+    """Return the seconds of a time as a person types it, such as 30s, 5m, 1h, 1d or 4w."""
+    time = _TIME.fullmatch(text.strip().lower())
+    if time is None:
+        return None
+    return int(time[1]) * next(size for size, _, letter in _UNITS if letter == time[2])
+
+
 def timer_text(kind: str, text: str, *, incoming: bool) -> str:
     """Return what is shown of a word about disappearing messages."""
     time = span(int(text)) if text.isascii() and text.isdigit() else "some time"
@@ -83,6 +91,8 @@ def run(state: AppState, name: str, argument: str) -> Step:
     about: tuple[tuple[str, object], ...] = (("contact", handle), ("message_id", message.key))
     emptied = _unchosen(state, handle)
     match name:
+        case "resend":
+            return emptied, (SetComposer(""), Call("message.resend", about, handle))
         case "edit" if not argument:
             return state, (SetComposer(f"/edit {message.text}"),)
         case "reply" | "edit":
@@ -150,11 +160,10 @@ def _disappearing(state: AppState, handle: str, argument: str) -> Step:
     step = {"accept": "accept", "decline": "decline", "off": "end", "end": "end"}.get(word)
     params: tuple[tuple[str, object], ...] = (("contact", handle), ("step", step or "propose"))
     if step is None:
-        time = _TIME.fullmatch(word)
-        if time is None:
+        seconds = seconds_of(word)
+        if seconds is None:
             return with_flash(state, _USAGE, Tone.ERROR), ()
-        size = next(size for size, _, letter in _UNITS if letter == time[2])
-        params += (("seconds", int(time[1]) * size),)
+        params += (("seconds", seconds),)
     return _unchosen(state, handle), (SetComposer(""), Call("message.timer", params, handle))
 
 
@@ -184,6 +193,12 @@ def _target(
     return None
 
 
+def _failed(message: Message) -> bool:
+    from p2pchat.tui.conversation import Delivery
+
+    return message.outgoing and message.state is Delivery.FAILED
+
+
 def _text(message: Message) -> bool:
     return message.kind in ("text", "statement")
 
@@ -193,10 +208,12 @@ _WANTED: Final[dict[str, Callable[[Message], bool]]] = {
     "react": _text,
     "edit": lambda each: each.kind == "text" and each.outgoing,
     "delete": lambda each: each.kind == "text" and each.outgoing,
+    "resend": _failed,
 }
 _MISSING: Final = {
     "reply": "There is no message of theirs here to answer.",
     "react": "There is no message of theirs here to react to.",
     "edit": "That is no message of yours that could be edited.",
     "delete": "That is no message of yours that could be deleted.",
+    "resend": "There is no message of yours here that failed.",
 }

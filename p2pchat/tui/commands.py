@@ -44,6 +44,7 @@ COMMANDS: Final = (
     CommandSpec("reply", "TEXT", "answer a message", needs_argument=True),
     CommandSpec("edit", "[TEXT]", "change your message, for a day"),
     CommandSpec("delete", "", "delete your message on both sides (asks)"),
+    CommandSpec("resend", "", "send a message again that failed"),
     CommandSpec("react", "[EMOJI]", "react to a message, or take it back"),
     CommandSpec("disappearing", "[TIME]", "let messages go after 1h, 1d …; off"),
     CommandSpec("record", "[STEP]", "go on the record; accept, decline or end it"),

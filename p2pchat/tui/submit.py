@@ -148,7 +148,7 @@ def _run(state: AppState, name: str, argument: str, now_ms: int) -> Step:
             return _whois(state, argument, now_ms)
         case "verify":
             return _verify(state, argument)
-        case "reply" | "edit" | "delete" | "react" | "disappearing":
+        case "reply" | "edit" | "delete" | "resend" | "react" | "disappearing":
             return changing.run(state, name, argument)
         case "record" | "sign":
             return recording.run(state, name, argument)

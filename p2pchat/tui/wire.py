@@ -185,6 +185,9 @@ def _answered(call: Call, result: object) -> Action:
             return answer.MessageHandled(call.handle)
         case "record.step" | "record.sign" | "message.reply" | "message.timer":
             return answer.RecordChanged(call.handle)
+        case "message.resend":
+            old_id = str(dict(call.params).get("message_id", ""))
+            return answer.MessageResent(call.handle, old_id)
         case "contact.retry":
             return answer.Retried(call.handle)
         case "contact.safety_number":

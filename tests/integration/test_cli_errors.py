@@ -152,6 +152,23 @@ def test_nobody_there_is_unreachable_and_the_message_stays(alice: Profile, bob: 
     assert [entry["state"] for entry in alice.json("log", "bob")] == ["queued"]
 
 
+def test_a_message_that_waits_for_a_while_only(alice: Profile, bob: Profile) -> None:
+    alice.run("add", bob.link(), "--name", "bob")
+    assert alice.run("send", "bob", "an hour", "--expires", "1h") == (
+        "queued for bob; it leaves when both of you are online, within 1 hour or not at all\n"
+    )
+    for wrong, why in (("soon", "such as 30s, 5m"), ("0s", "1 second"), ("53w", "365 days")):
+        assert why in alice.run("send", "bob", "no", "--expires", wrong, code=2)
+    complaint = alice.run("send", "bob", "now", "--expires", "1s", "--wait", "20", code=4)
+    why = "it expired before it could be sent; send it again if it still matters"
+    assert complaint == f"p2pchat: not sent to bob: {why}\n"
+    assert [(entry["text"], entry["state"]) for entry in alice.json("log", "bob")] == [
+        ("an hour", "queued"),
+        ("now", "failed"),
+    ]
+    assert f"→ now  ✗ failed: {why}\n" in alice.run("log", "bob")
+
+
 def test_an_address_that_cannot_be_listened_on(alice: Profile) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -180,6 +180,7 @@ async def test_messages_and_their_states(pair: Pair) -> None:
         "reactions": [],
         "lifetime_s": None,
         "expires_at_ms": None,
+        "unsent_until_ms": None,
     }
     assert (await pair.by_socket.call("contact.list"))[0]["unread"] == 1
     assert await pair.by_socket.call("message.mark_read", {"contact": "alice"}) == {}
@@ -270,6 +271,30 @@ async def test_an_outbox_can_be_waited_for_cancelled_and_hurried(pair: Pair) -> 
     assert await code_of(pair.alice, "contact.address", contact="bob", addresses=["x"]) == -32602
 
 
+async def test_a_message_that_expires_says_so_and_can_be_sent_again(pair: Pair) -> None:
+    await pair.alice.call("contact.add", {"link": await link_of(pair.bob), "name": "bob"})
+    await pair.alice.call("contact.address", {"contact": "bob", "addresses": ["127.0.0.1:1"]})
+    at_alice = pair.alice.notifications()
+    text = {"contact": "bob", "text": "one"}
+    for bad in (0, -1, 10**9, 1.5, "1", True):
+        assert await code_of(pair.alice, "message.send", **text, expires_in_s=bad) == -32602
+    sent = await pair.alice.call("message.send", {**text, "expires_in_s": 1})
+    about = {"contact": "bob", "message_id": sent["message_id"]}
+    (queued,) = await pair.alice.call("message.list", {"contact": "bob"})
+    assert queued["unsent_until_ms"] == queued["sent_at_ms"] + 1000
+    told = await notification(at_alice, "message.state")
+    reason = "it expired before it could be sent; send it again if it still matters"
+    assert told == {**about, "state": "failed", "reason": reason}
+    waited = await pair.alice.call("message.wait", {**about, "timeout": 5})
+    assert (waited["state"], waited["reason"]) == ("failed", reason)
+    again = await pair.alice.call("message.resend", about)
+    assert again == {"message_id": again["message_id"], "state": "queued"}
+    assert await notification(at_alice, "message.changed") == {**about, "removed": True}
+    (listed,) = await pair.alice.call("message.list", {"contact": "bob"})
+    assert (listed["message_id"], listed["text"]) == (again["message_id"], "one")
+    assert await code_of(pair.alice, "message.resend", **about) == -32602
+
+
 async def test_blocking_keeping_and_removing(pair: Pair) -> None:
     await meet(pair)
     assert await pair.alice.call("contact.block", {"contact": "bob"}) == {}
@@ -291,6 +316,7 @@ async def test_blocking_keeping_and_removing(pair: Pair) -> None:
         "contact.verify",
         "message.send",
         "message.cancel",
+        "message.resend",
         "message.wait",
         "message.typing",
         *("message.reply", "message.edit", "message.delete", "message.react", "message.timer"),
@@ -304,6 +330,7 @@ async def test_an_unknown_contact_has_its_code(
         "contact.verify": {"number": NO_NUMBER},
         "message.send": {"text": "x"},
         "message.cancel": {"message_id": STRANGER},
+        "message.resend": {"message_id": STRANGER},
         "message.wait": {"message_id": STRANGER, "timeout": 0},
         "message.reply": {"message_id": STRANGER, "text": "x"},
         "message.edit": {"message_id": STRANGER, "text": "x"},

@@ -144,6 +144,7 @@ class DataSet:
             "record.step": lambda _: {"record": "on"},
             "record.sign": lambda p: self._send(p, kind="statement"),
             "message.send": self._send,
+            "message.resend": self._resend,
             "message.reply": self._send,
             "message.edit": lambda _: {},
             "message.delete": lambda _: {},
@@ -194,6 +195,12 @@ class DataSet:
         sent = self.messages.setdefault(params["contact"], [])
         sent.append(message(SENT + len(sent), params["text"], out=True, state="queued", **more))
         return {"message_id": sent[-1]["message_id"], "state": "queued"}
+
+    def _resend(self, params: dict[str, Any]) -> dict[str, Any]:
+        sent = self.messages[params["contact"]]
+        failed = next(each for each in sent if each["message_id"] == params["message_id"])
+        sent.remove(failed)
+        return self._send({**params, "text": failed["text"]})
 
     def _list(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         found = self.messages.get(params["contact"], [])

@@ -115,6 +115,28 @@ async def test_deletion_is_asked_for_and_leaves_a_line() -> None:
         await app.lacks("cofee")
 
 
+async def test_what_failed_says_why_and_is_sent_again() -> None:
+    """The newest that failed, if none is chosen; the new one stands at the end."""
+    data = data_set()
+    data.messages["Bob"].insert(1, message(9, "come at five", out=True, state="queued"))
+    async with terminal(data) as app:
+        await app.shows("come at five ◌", "with milk?")
+        app.press("/resend\r")
+        await app.shows("There is no message of yours here that failed.")
+        app.press("\x15")
+        data.stream.put(
+            "message.state", contact="Bob", message_id=key(9), state="failed", reason="it expired"
+        )
+        await app.shows("come at five ✗", "not delivered: it expired")
+        app.press("/resend\r")
+        params = await asked(data, "message.resend")
+        assert params == {"contact": "Bob", "message_id": key(9)}
+        await app.lacks("✗")
+        await app.shows("come at five ◌")
+        shown = app.text()
+        assert shown.index("with milk?") < shown.index("come at five")
+
+
 async def test_reactions_stand_under_the_message_and_are_cut() -> None:
     """R-9.5.5: a few signs, on a line that no text reaches."""
     data = data_set()

@@ -23,7 +23,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
     path.write_text(
         'listen = ["127.0.0.1:7420", "[::1]:0", "host.example:1"]\n'
         "connect_timeout_s = 3\nretry_first_s = 0.5\nretry_max_s = 3600\n"
-        "rotate_static_days = 0\n"
+        "rotate_static_days = 0\nunsent_expires_h = 8760\n"
     )
     assert load_config(path) == Config(
         listen=("127.0.0.1:7420", "[::1]:0", "host.example:1"),
@@ -31,6 +31,7 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         retry_first_s=0.5,
         retry_max_s=3600.0,
         rotate_static_days=0,
+        unsent_expires_h=8760,
     )
     path.write_text("listen = []")
     assert load_config(path).listen == ()
@@ -61,6 +62,10 @@ def test_everything_can_be_set(tmp_path: Path) -> None:
         ("rotate_static_days = 366", "whole number of days"),
         ("rotate_static_days = 1.5", "whole number of days"),
         ("rotate_static_days = true", "whole number of days"),
+        ("unsent_expires_h = -1", "whole number of hours up to 8760; 0 is never"),
+        ("unsent_expires_h = 8761", "whole number of hours"),
+        ("unsent_expires_h = 0.5", "whole number of hours"),
+        ("unsent_expires_h = true", "whole number of hours"),
         ("connect_timeout_s = -1", "between 0.1 and 3600"),
         ("retry_first_s = 9\nretry_max_s = 8", "less than"),
         ('passphrase_command = "pass show"', "is a list of words"),

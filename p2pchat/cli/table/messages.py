@@ -21,6 +21,11 @@ MESSAGES: Final = (
             metavar="SECONDS",
             type=seconds,
         ),
+        Argument(
+            "--expires",
+            "give it up if it could not be sent within 30s, 5m, 1h, 1d or the like",
+            metavar="TIME",
+        ),
     ),
     Command(
         "record",

@@ -143,6 +143,14 @@ class RecordChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageResent:
+    """Answer of ``message.resend``: a new message stands at the end, in place of this one."""
+
+    handle: str
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class MessageHandled:
     """Answer of ``message.edit``, ``…delete`` and ``…react``; a notification shows what it did."""
 
@@ -202,6 +210,7 @@ Answer = (
     | PhraseOffered
     | PhraseSettled
     | RecordChanged
+    | MessageResent
     | MessageHandled
     | WritingTold
     | Retried

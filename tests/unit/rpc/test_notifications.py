@@ -75,6 +75,7 @@ WHOLE = {
     "reactions": [],
     "lifetime_s": None,
     "expires_at_ms": None,
+    "unsent_until_ms": None,
 }
 LEDGER = LedgerView("bob", 1, 2, 3, ("2" * 32,), forked=True, at_ms=8)
 

@@ -33,6 +33,7 @@ METHODS = [
     "contact.safety_number",
     "contact.verify",
     "message.send",
+    "message.resend",
     "message.list",
     "message.mark_read",
     "message.search",
