@@ -1,13 +1,13 @@
 """A copy of the database while a newer program brings it forward.
 
-Each step of a migration is one transaction, so a step that fails undoes itself. The copy is for
-what no transaction undoes: a step that was not the first, or one that did what nobody meant. It
-is made after the log was folded in, and is as encrypted as what it copies.
+A migration is one transaction, so one that fails undoes itself. The copy is for what no
+transaction undoes: a migration that did what nobody meant, or a disk that lost a part of it. It is
+made after the log was folded in, and is as encrypted as what it copies.
 
 It holds the keys of that moment, which must not outlive their time, so it goes in the same start:
-once the last step is committed and synced, the database was closed (which folds its log in), opened
+once the migration is committed and synced, the database was closed (which folds its log in), opened
 again, every page of it was read, and it has still the same identity and whom it had contact with.
-If it has not, the copy is put back as after a step that failed. A process that is killed before
+If it has not, the copy is put back as after a migration that failed. A process that is killed before
 that leaves the copy, and the next start looks in the same way; it then puts nothing back by itself,
 since it cannot know what has been written since.
 """
@@ -43,14 +43,14 @@ def bring_forward(open_writing: Callable[[], apsw.Connection], database: Path) -
     """Open a database and migrate it if it is older; what fails leaves it as it was.
 
     Args:
-        open_writing: Opens it; called again after the last step.
+        open_writing: Opens it; called again after the migration.
         database: Its file; the profile's lock is held.
 
     Returns:
         The open connection, of the newest version.
 
     Raises:
-        StoreError: There is no room for the copy (nothing was changed), or a step failed (what
+        StoreError: There is no room for the copy (nothing was changed), or the migration failed (what
             was before is back), or a newer program made it.
         DamagedStoreError: An earlier start left a migrated database that is not whole.
     """

@@ -1,8 +1,8 @@
 """The tables, and how an older database becomes a newer one.
 
-``MIGRATIONS[n]`` turns version n into n + 1; ``user_version`` holds the version. Each runs in one
-transaction with its version mark, so a crash leaves either. A migration is never edited after a
-release: it is what old files were made with.
+``MIGRATIONS[n]`` turns version n into n + 1; ``user_version`` holds the version. All that are due
+run in one transaction with the version mark, so a crash leaves the old version or the newest. A
+migration is never edited after a release: it is what old files were made with.
 
 Notes on the layout:
 
@@ -207,7 +207,7 @@ def migrate(
     connection: apsw.Connection,
     migrations: Sequence[Callable[[apsw.Connection], None]] | None = None,
 ) -> None:
-    """Bring the database to ``SCHEMA_VERSION``, one version a transaction.
+    """Bring the database to ``SCHEMA_VERSION``, in one transaction.
 
     Args:
         connection: Outside a transaction.
@@ -215,18 +215,20 @@ def migrate(
 
     Raises:
         StoreError: The database is newer than this program.
-        apsw.Error: A step failed; the steps before it stay.
+        apsw.Error: A step failed; nothing is changed.
     """
     version = connection.pragma("user_version")
     require_known(version)
-    for step in (MIGRATIONS if migrations is None else migrations)[version:]:
-        version += 1
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+    steps = MIGRATIONS if migrations is None else migrations
+    if version >= len(steps):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[version:]:
             step(connection)
-            connection.pragma("user_version", version)
-            connection.execute("COMMIT")
-        except BaseException:  # an interrupted step must leave the version before it
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+        connection.pragma("user_version", len(steps))
+        connection.execute("COMMIT")
+    except BaseException:  # an interrupted step must leave the version before it
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

@@ -134,7 +134,7 @@ def test_a_database_without_an_identity_is_damage(database: Path) -> None:
         open_store(database, KEY, DATABASE_ID)
 
 
-def test_a_step_that_fails_leaves_the_version_and_the_tables_before_it(
+def test_a_step_that_fails_undoes_those_before_it(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def good(connection: apsw.Connection) -> None:
@@ -149,8 +149,8 @@ def test_a_step_that_fails_leaves_the_version_and_the_tables_before_it(
     connection = open_database(database, KEY)
     with pytest.raises(apsw.SQLError):
         migrate(connection)
-    assert connection.pragma("user_version") == SCHEMA_VERSION + 1
-    assert connection.table_exists(None, "good")
+    assert connection.pragma("user_version") == SCHEMA_VERSION
+    assert not connection.table_exists(None, "good")
     assert not connection.table_exists(None, "bad")
     assert not connection.in_transaction
     connection.close()
