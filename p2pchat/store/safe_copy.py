@@ -5,9 +5,9 @@ transaction undoes: a migration that did what nobody meant, or a disk that lost 
 made after the log was folded in, and is as encrypted as what it copies.
 
 It holds the keys of that moment, which must not outlive their time, so it goes in the same start:
-once the migration is committed and synced, the database was closed (which folds its log in), opened
-again, every page of it was read, and it has still the same identity and whom it had contact with.
-If it has not, the copy is put back as after a migration that failed. A process that is killed before
+once the migration is committed and synced, the database was closed (which folds its log in) and
+opened again, every page of it was read, and it has still the same identity and whom it had contact
+with. If it has not, the copy is put back as after a migration that failed. A process that is killed before
 that leaves the copy, and the next start looks in the same way; it then puts nothing back by itself,
 since it cannot know what has been written since.
 """
@@ -50,8 +50,8 @@ def bring_forward(open_writing: Callable[[], apsw.Connection], database: Path) -
         The open connection, of the newest version.
 
     Raises:
-        StoreError: There is no room for the copy (nothing was changed), or the migration failed (what
-            was before is back), or a newer program made it.
+        StoreError: There is no room for the copy (nothing was changed), or the migration failed
+            (what was before is back), or a newer program made it.
         DamagedStoreError: An earlier start left a migrated database that is not whole.
     """
     connection = open_writing()
