@@ -17,20 +17,28 @@
 //   --reconnect       dial again after the end of a connection
 //   --stdin           obey commands, one JSON object a line: {"op":"send","text":...},
 //                     {"op":"drop"} (no CLOSE), {"op":"close"}, {"op":"accept"},
-//                     {"op":"status"}, {"op":"quit"}
+//                     {"op":"status"}, {"op":"quit"}, and
+//                     {"op":"say","message":{"t":...}}: any message, `of` and `re` in hexadecimal
+//                     {"op":"compare","text":...}, {"op":"give-up"}: a phrase
+//                     {"op":"typing","on":...}, {"op":"tell-ledger"}
+//                     {"op":"rotate"}: a new static key, told to everybody
+//                     {"op":"revoke"}: our own identity, told to everybody
+//                     {"op":"forget"}: the session and the last message received (close first)
 //   --exit-after N    end after N received and delivered messages
 //   --timeout SECONDS end anyway, with status 1 if --exit-after was not reached (30)
 
 import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
-import { equal } from './src/bytes.mjs';
+import { equal, unhex } from './src/bytes.mjs';
 import { Connection } from './src/connection.mjs';
 import { CODES, LIMITS } from './src/errors.mjs';
-import { parsePeerId, safetyNumber } from './src/identity.mjs';
+import { issueRevocation, parsePeerId, safetyNumber } from './src/identity.mjs';
 import { SUITES, isHybrid } from './src/negotiation.mjs';
 import { dhKeyPair } from './src/primitives.mjs';
+import { forgetLast } from './src/ledger.mjs';
 import { Profile } from './src/profile.mjs';
+import { dropSession } from './src/session.mjs';
 
 const { values: options, positionals: [command, where] } = parseArgs({
   allowPositionals: true,
@@ -98,12 +106,18 @@ function onEvent(connection, event) {
     for (const text of texts) connection.sendText(text);
   } else if (event.event === 'received') {
     const answer = `echo: ${event.text}`;
-    if (options.echo && event.text !== null && Buffer.byteLength(answer) <= LIMITS.textBytes) {
+    if (options.echo && event.kind === 'text' && event.text !== null && Buffer.byteLength(answer) <= LIMITS.textBytes) {
       connection.sendText(answer);
     }
     count();
   } else if (event.event === 'delivered') {
     count();
+  } else if (event.event === 'revoked' && !event.own) {
+    for (const other of connections) {
+      if (other !== connection && other.contact?.revoked) {
+        other.close(CODES.KEY_REVOKED, 'its identity is revoked'); // R-3.7.3
+      }
+    }
   } else if (event.event === 'closed') {
     if (![CODES.NORMAL, CODES.GOING_AWAY, CODES.SUPERSEDED].includes(event.code)) sawError = true;
   }
@@ -165,24 +179,64 @@ function dial() {
   });
 }
 
-function obey({ op, text }) {
-  const [connection] = [...connections].filter(({ contact }) => contact);
-  if (op === 'quit') end(0);
-  else if (op === 'send') {
+/** Tells everybody what is due: a new certificate, or our revocation. */
+function tellAll() {
+  for (const each of connections) each.notify((notices) => notices.begin());
+}
+
+/** Bytes are in hexadecimal on the command line. */
+const withBytes = (message) => Object.fromEntries(Object.entries(message).map(
+  ([name, value]) => [name, ['of', 're', 'signed'].includes(name) ? unhex(value) : value],
+));
+
+const OPS = {
+  quit: () => end(0),
+  send: ({ text }, connection) => {
     if (connection) connection.sendText(text);
     else toSend = [...toSend, text];
-  } else if (op === 'drop') connection?.socket.destroy();
-  else if (op === 'accept') connection?.accept();
-  else if (op === 'status') {
-    const session = connection?.contact.session;
+  },
+  say: ({ message }, connection) => report({ event: 'said', id: connection.send(withBytes(message)) }),
+  drop: (_, connection) => connection?.socket.destroy(),
+  accept: (_, connection) => connection?.accept(),
+  close: (_, connection) => connection?.close(CODES.NORMAL, 'asked for'),
+  compare: ({ text }, connection) => connection.notify(({ comparison }) => comparison.type(text)),
+  'give-up': (_, connection) => connection.notify(({ comparison }) => comparison.giveUp()),
+  typing: ({ on }, connection) => connection.notify((notices) => notices.tellTyping(on)),
+  'tell-ledger': (_, connection) => connection.notify((notices) => notices.tellLedger()),
+  rotate: () => {
+    profile.rotate();
+    tellAll();
+  },
+  revoke: () => {
+    profile.revocation = issueRevocation(profile.data.seed);
+    profile.save();
+    tellAll();
+  },
+  forget: () => {
+    for (const contact of Object.values(profile.data.contacts)) {
+      forgetLast(contact.ledger.received);
+      dropSession(contact);
+    }
+    profile.save();
+  },
+  status: (_, connection) => {
+    const contact = connection?.contact;
     report({
-      event: 'status', state: connection?.state ?? null, kem_steps: session?.ratchet.kem.steps ?? 0,
-      sent: session?.sent ?? 0, received: session?.received ?? 0,
+      event: 'status', state: connection?.state ?? null,
+      kem_steps: contact?.session?.ratchet.kem.steps ?? 0,
+      sent: contact?.session?.sent ?? 0, received: contact?.session?.received ?? 0,
       rekeys: [connection?.sender?.changes ?? 0, connection?.receiver?.changes ?? 0],
-      safety_number: connection ? safetyNumber(profile.identity, connection.contact.identity) : null,
+      safety_number: contact ? safetyNumber(profile.identity, contact.identity) : null,
+      verified: contact?.verified ?? false, lines: contact?.lines ?? [], timer: contact?.timer ?? null,
+      record: contact?.record ?? null, generation: contact?.generation ?? null,
     });
-  } else if (op === 'close') connection?.close(CODES.NORMAL, 'asked for');
-  else throw new Error(`unknown command ${op}`);
+  },
+};
+
+function obey(command_) {
+  const [connection] = [...connections].filter(({ contact }) => contact);
+  if (!Object.hasOwn(OPS, command_.op)) throw new Error(`unknown command ${command_.op}`);
+  OPS[command_.op](command_, connection);
 }
 
 if (options.stdin) {

@@ -7,20 +7,24 @@
 // then its bytes leave, then its events are told. So no envelope leaves before the ratchet's state is
 // stored (R-8.2.1), and no acknowledgement before the message (R-8.2.2).
 
-import { EMPTY, concat, equal, isZero, readU16, readU64, u16, u64, u8 } from './bytes.mjs';
+import { EMPTY, concat, equal, isZero, readU16, readU64, u16, u64, u8, unhex } from './bytes.mjs';
 import { CODES, LIMITS, Refusal, codeName } from './errors.mjs';
 import { parseCertificate, peerId } from './identity.mjs';
+import { expire } from './conversation.mjs';
+import { compareLedger, helloLedger } from './ledger.mjs';
 import { decodeMap, encode, fields, kinds } from './msgpack.mjs';
 import {
   MAGIC, PREAMBLE_FIXED, SUITES, choose, isHybrid, isIK, isKnown, magicFits, parseOffer, patternOf,
   retrySuite, suitesOf, writeOffer, writePreamble,
 } from './negotiation.mjs';
 import { Handshake } from './noise.mjs';
+import { Notices } from './notices.mjs';
 import { LowOrderError, dhKeyPair, random, sha256 } from './primitives.mjs';
 import {
-  acknowledge, dropSession, envelopeParts, fits, helloSession, newSession, parseHello, queueText,
+  acknowledge, dropSession, envelopeParts, fits, helloSession, newSession, parseHello, queueMessage,
   receiveEnvelope, sealGreeting, sealWaiting, writeHello,
 } from './session.mjs';
+import { statementText } from './statements.mjs';
 import { KINDS, Receiver, Sender, kindName } from './transport.mjs';
 
 const CLEAR = Object.freeze({ NOISE: 0x01, RETRY: 0x02, REFUSE: 0x03 });
@@ -70,7 +74,9 @@ export class Connection {
     this.sentAt = this.startedAt;
     this.receivedAt = this.startedAt;
     this.contact = null;
-    this.accepted = accept || initiator; // R-8.3.2
+    this.notices = null;
+    this.certificate = profile.certificate; // the one that we present
+    this.accepted = (accept || initiator) && !profile.revocation; // R-8.3.2, R-3.7.5
     this.peerAccepted = false;
     this.parts = [];
     this.partsLength = 0;
@@ -120,6 +126,7 @@ export class Connection {
 
   #start() {
     const known = this.expected && this.profile.known(this.expected);
+    if (known?.revoked) throw new Error('this identity is revoked (R-3.7.4)');
     if (known?.hybrid) {
       if (this.offerKind === 'classical') {
         throw new Error('this contact has spoken a hybrid suite; less is refused (R-4.3.6)');
@@ -144,13 +151,24 @@ export class Connection {
     this.state = 'AWAIT_MESSAGE_2';
   }
 
-  /** Queues a text for the peer of this connection; it leaves when the session is open. */
-  sendText(text) {
+  /** Queues a message for the peer of this connection; it leaves when the session is open. */
+  send(message) {
     return this.#unit(() => {
-      const id = queueText(this.contact, text, this.now());
+      if (this.profile.revocation) throw new Error('our own identity is revoked (R-3.7.5)');
+      const id = queueMessage(this.contact, message, this.now());
       this.#flush();
       return id;
     });
+  }
+
+  sendText(body) {
+    return this.send({ t: 'text', body });
+  }
+
+  /** Does something about notices, such as `(notices) => notices.tellLedger()`, once they may be sent. */
+  notify(action) {
+    if (!['PENDING', 'SYNCING', 'OPEN'].includes(this.state)) return;
+    this.#unit(() => action(this.notices));
   }
 
   /** Seals and sends what waits in the contact's outbox. */
@@ -160,13 +178,13 @@ export class Connection {
 
   #flush() {
     this.changed = true;
-    if (this.state !== 'OPEN') return;
+    if (this.state !== 'OPEN' || this.profile.revocation) return;
     for (const entry of sealWaiting(this.contact)) this.#sendEnvelope(entry);
   }
 
   /** Accepts a peer that was greeted without it (R-8.3.4). */
   accept() {
-    if (this.accepted || !this.contact || this.state === 'CLOSED') return;
+    if (this.accepted || !this.contact || this.state === 'CLOSED' || this.profile.revocation) return;
     this.#unit(() => {
       this.accepted = true;
       this.#sendHello();
@@ -204,6 +222,11 @@ export class Connection {
         && now - this.sentAt >= LIMITS.keepaliveMs) {
       this.#sendFrame(KINDS.PING, random(8));
     }
+    if (this.contact === null) return;
+    this.notices.tick();
+    const gone = expire(this.contact, now);
+    for (const id of gone) this.#emit({ event: 'disappeared', id });
+    this.changed ||= gone.length > 0;
   }
 
   // ------------------------------------------------------------------ input
@@ -279,19 +302,19 @@ export class Connection {
     return true;
   }
 
-  #beginHandshake({ rs = null } = {}) {
+  #beginHandshake({ rs = null, s = this.profile.staticKey } = {}) {
     this.handshake = new Handshake({
       pattern: patternOf(this.suite),
       initiator: this.initiator,
       prologue: this.prologue,
-      s: this.profile.staticKey,
+      s,
       rs,
     });
   }
 
   #sendMessage1() {
     const payload = isIK(this.suite)
-      ? padPayload({ cert: this.profile.certificate, time: this.now() })
+      ? padPayload({ cert: this.certificate, time: this.now() })
       : EMPTY;
     this.message1 = this.handshake.write(payload);
     this.#sendClear(CLEAR.NOISE, this.message1);
@@ -355,11 +378,8 @@ export class Connection {
       this.#message1XX(message);
       return;
     }
-    this.#beginHandshake();
-    let payload;
-    try {
-      payload = this.handshake.read(message);
-    } catch {
+    const payload = this.#readIK(message);
+    if (payload === null) {
       this.#sendRetry(message); // another static key than ours (5.6)
       return;
     }
@@ -382,7 +402,23 @@ export class Connection {
     this.state = 'AWAIT_CONFIRMATION';
   }
 
+  /** Payload of message 1 of IK under the current static key, or the previous one (R-3.3.8), or null. */
+  #readIK(message) {
+    const current = { key: this.profile.staticKey, certificate: this.profile.certificate };
+    for (const candidate of [current, this.profile.previousKey(this.now())]) {
+      if (candidate === null) continue;
+      this.#beginHandshake({ s: candidate.key });
+      try {
+        const payload = this.handshake.read(message);
+        this.certificate = candidate.certificate;
+        return payload;
+      } catch { /* for another key */ }
+    }
+    return null;
+  }
+
   #message1XX(message) {
+    this.certificate = this.profile.certificate;
     this.#beginHandshake();
     const payload = this.#read(message);
     if (payload.length > 0) throw new Refusal('PROTOCOL_VIOLATION', 'a payload in message 1'); // R-5.3.2
@@ -393,7 +429,7 @@ export class Connection {
   #sendMessage2() {
     this.ratchetPair = dhKeyPair();
     const payload = padPayload({
-      offer: this.offer, cert: this.profile.certificate, ratchet: this.ratchetPair.pub,
+      offer: this.offer, cert: this.certificate, ratchet: this.ratchetPair.pub,
     });
     let message;
     try {
@@ -417,7 +453,7 @@ export class Connection {
     this.responderKey = ratchet;
     if (!this.handshake.finished) {
       this.#sendClear(
-        CLEAR.NOISE, this.handshake.write(padPayload({ cert: this.profile.certificate })),
+        CLEAR.NOISE, this.handshake.write(padPayload({ cert: this.certificate })),
       );
     }
     this.#split();
@@ -443,7 +479,7 @@ export class Connection {
     if (equal(peer.identity, this.profile.identity)) {
       throw new Refusal('WRONG_IDENTITY', 'our own identity');
     }
-    if (equal(rs, this.profile.staticKey.pub)) certificateInvalid('our own static key');
+    if (this.profile.ownStatic(rs)) certificateInvalid('our own static key');
     if (this.expected && !equal(peer.identity, this.expected)) {
       throw new Refusal('WRONG_IDENTITY', 'not the contact that was dialled');
     }
@@ -465,11 +501,26 @@ export class Connection {
     if (contact.hybrid && !isHybrid(this.suite)) {
       throw new Refusal('DOWNGRADE_DETECTED', 'this contact has spoken a hybrid suite');
     }
+    if (contact.revoked || contact.successor) { // R-3.7.4, R-3.7.9
+      throw new Refusal('KEY_REVOKED', 'this identity is revoked, or has a successor');
+    }
     contact.certificate = this.peer.certificate;
     contact.generation = this.peer.generation;
     contact.hybrid = isHybrid(this.suite);
     this.contact = contact;
     this.changed = true;
+    this.notices = new Notices({
+      profile: this.profile,
+      contact,
+      h: this.secrets.h,
+      presented: this.certificate,
+      now: this.now,
+      io: {
+        send: (kind, body) => this.#sendFrame(kind, body),
+        emit: (event) => this.#emit(event),
+        changed: () => { this.changed = true; },
+      },
+    });
     this.stageAt = this.now();
     this.state = 'GREETING';
     this.#emit({
@@ -481,7 +532,12 @@ export class Connection {
 
   #sendHello() {
     this.#sendFrame(KINDS.HELLO, this.accepted
-      ? writeHello({ name: this.profile.name, session: helloSession(this.contact.session) })
+      ? writeHello({
+        name: this.profile.name,
+        session: helloSession(this.contact.session),
+        ledger: helloLedger(this.contact.ledger),
+        succession: this.profile.data.succession,
+      })
       : encode({ accepted: false })); // R-8.3.1
   }
 
@@ -505,6 +561,8 @@ export class Connection {
         break;
       case KINDS.RATCHET_PART: case KINDS.RATCHET: open(); this.#part(kind, body); break;
       case KINDS.ACK: open(); this.#acked(Number(readU64(body))); break;
+      case KINDS.CERTIFICATE: case KINDS.REVOKED: case KINDS.COMPARE: case KINDS.LEDGER:
+      case KINDS.TYPING: this.notices.receive(kind, body, this.state); break;
       default: // from 0x80 on: for later versions (R-7.3.2)
     }
   }
@@ -522,15 +580,34 @@ export class Connection {
     this.#emit({
       event: 'greeted', accepted: hello.accepted, name: hello.name ?? null,
       note: hello.note ?? null,
+      ...(hello.recovered ? { recovered: Number(hello.recovered) } : {}),
     });
     this.peerAccepted = hello.accepted;
     this.theirs = hello.session;
+    this.theirLedger = hello.ledger;
+    if (hello.accepted) this.contact.kinds = hello.kinds ?? ['text'];
+    if (hello.succession) this.#succession(hello.succession);
+    this.changed = true;
+    this.notices.begin();
     this.#syncIfAccepted();
+  }
+
+  /** R-3.7.10: the old identity gets no more messages; what follows is the person's decision. */
+  #succession({ old, successor }) {
+    const contact = this.profile.known(old);
+    if (!contact || contact.revoked || contact.successor) return;
+    contact.successor = successor;
+    this.#emit({ event: 'succession', from: peerId(old), to: peerId(successor) });
   }
 
   /** R-8.4.1, R-8.4.2. */
   #syncIfAccepted() {
     if (!this.accepted || !this.peerAccepted || this.state !== 'PENDING') return;
+    if (this.theirLedger) {
+      const { ledger, outbox } = this.contact;
+      const differences = compareLedger(ledger, this.theirLedger, outbox.map(({ id }) => id));
+      for (const difference of differences) this.#emit({ event: 'ledger', ...difference });
+    }
     this.resumes = fits(this.contact.session, this.theirs);
     this.stageAt = this.now();
     this.state = 'SYNCING';
@@ -546,7 +623,7 @@ export class Connection {
       this.#acked(Number(this.theirs.received));
     } else {
       const lost = contact.session?.received > 0 || contact.session?.acked > 0; // R-8.4.5
-      dropSession(contact);
+      dropSession(contact, this.now());
       contact.session = newSession({
         initiator: this.initiator,
         ...this.secrets,
@@ -583,15 +660,26 @@ export class Connection {
     const whole = concat(...this.parts);
     this.parts = [];
     this.partsLength = 0;
-    const message = receiveEnvelope(this.contact, whole);
+    const message = receiveEnvelope(this.contact, whole, this.now(), ({ signed }) =>
+      statementText(unhex(signed), this.contact.identity, this.profile.identity));
     this.changed = true;
     this.#sendFrame(KINDS.ACK, u64(this.contact.session.received));
     this.#flush(); // the responder may speak now (R-6.2.3)
-    if (message) this.#emit({ event: 'received', ...message });
+    if (message) this.#received(message);
+  }
+
+  #received({ t, id, at, body, unknown, ...further }) {
+    this.notices.hideTyping();
+    const text = ['text', 'statement'].includes(t) && !unknown ? body : null;
+    this.#emit({ event: 'received', kind: t, id, text, ...(t === 'edit' ? { body } : {}), ...further });
   }
 
   #acked(n) {
-    const delivered = acknowledge(this.contact, n);
+    const { sent } = this.contact.ledger;
+    const before = sent.ids.length;
+    const delivered = acknowledge(this.contact, n, this.now());
+    const told = Math.floor(sent.ids.length / LIMITS.ledgerEvery);
+    if (told > Math.floor(before / LIMITS.ledgerEvery)) this.notices.tellLedger(); // R-8.6.5
     this.changed = true;
     for (const id of delivered) this.#emit({ event: 'delivered', id });
     if (this.state === 'OPEN' && this.secrets === null) this.#flush(); // the window has moved
@@ -624,6 +712,7 @@ export class Connection {
 
   #closed(code, reason, by) {
     this.state = 'CLOSED';
+    this.notices?.hideTyping();
     this.#emit({ event: 'closed', code, name: codeName(code), by, reason });
   }
 }

@@ -1,4 +1,4 @@
-// Peer ids, certificates, contact links, safety numbers (protocol.md 3).
+// Peer ids, certificates, links, safety numbers, revocations, successions (protocol.md 3).
 
 import {
   concat, equal, readU16, readU32, readU64, text, u16, u32, u64, u8, utf8,
@@ -77,17 +77,61 @@ export function parseCertificate(bytes, now) {
   return { identity, staticPub: bytes.slice(33, 65), generation: readU32(bytes, 65) };
 }
 
-/** Checks that a succession verifies and is to `peer` (R-3.7.8, R-3.7.9). */
-export function checkSuccession(bytes, peer) {
+const REVOCATION_LABEL = utf8('p2pchat/1 revocation\0');
+
+export function issueRevocation(seed) {
+  const body = concat(u8(1), edPublic(seed));
+  return concat(body, edSign(seed, concat(REVOCATION_LABEL, body)));
+}
+
+/** The identity that a revocation ends (R-3.7.1). */
+export function readRevocation(bytes) {
+  const identity = bytes.slice(1, 33);
+  if (bytes.length !== 97 || bytes[0] !== 1
+      || !edVerify(identity, concat(REVOCATION_LABEL, bytes.slice(0, 33)), bytes.slice(33))) {
+    throw new Refusal('PROTOCOL_VIOLATION', 'a revocation that is not true');
+  }
+  return identity;
+}
+
+const revocationChecksum = (bytes) => sha256(utf8('p2pchat/1 revocation text'), bytes).slice(0, 4);
+
+/** R-3.7.2. */
+export const revocationText = (bytes) =>
+  `p2pchat-revocation:${Buffer.from(concat(bytes, revocationChecksum(bytes))).toString('base64url')}`;
+
+export function parseRevocationText(text_) {
+  const digits = /^p2pchat-revocation:([A-Za-z0-9_-]+)$/.exec(text_.trim())?.[1];
+  if (digits === undefined) throw new TypeError('no revocation: characters');
+  const bytes = Uint8Array.from(Buffer.from(digits, 'base64url'));
+  const revocation = bytes.slice(0, -4);
+  if (Buffer.from(bytes).toString('base64url') !== digits
+      || !equal(bytes.slice(-4), revocationChecksum(revocation))) {
+    throw new TypeError('no revocation: not canonical, or a wrong checksum');
+  }
+  readRevocation(revocation);
+  return revocation;
+}
+
+const successionParty = (by, body) => concat(utf8(`p2pchat/1 succession, by the ${by} key\0`), body);
+
+export function issueSuccession(oldSeed, newSeed, at) {
+  const body = concat(u8(1), edPublic(oldSeed), edPublic(newSeed), u64(at));
+  return concat(
+    body, edSign(oldSeed, successionParty('old', body)), edSign(newSeed, successionParty('new', body)),
+  );
+}
+
+/** The old and the new identity of a succession (R-3.7.8). */
+export function readSuccession(bytes) {
   const body = bytes.slice(0, 73);
-  const oldKey = bytes.slice(1, 33);
-  const newKey = bytes.slice(33, 65);
-  const signed = (by) => concat(utf8(`p2pchat/1 succession, by the ${by} key\0`), body);
+  const [old, successor] = [bytes.slice(1, 33), bytes.slice(33, 65)];
   if (
-    bytes.length !== 201 || bytes[0] !== 1 || equal(oldKey, newKey) || !equal(newKey, peer)
-    || !edVerify(oldKey, signed('old'), bytes.slice(73, 137))
-    || !edVerify(newKey, signed('new'), bytes.slice(137))
+    bytes.length !== 201 || bytes[0] !== 1 || equal(old, successor)
+    || !edVerify(old, successionParty('old', body), bytes.slice(73, 137))
+    || !edVerify(successor, successionParty('new', body), bytes.slice(137))
   ) throw new Refusal('PROTOCOL_VIOLATION', 'a succession that is not true');
+  return { old, successor };
 }
 
 const linkChecksum = (bytes) => sha256(utf8('p2pchat/1 contact link'), bytes).slice(0, 4);
@@ -104,6 +148,7 @@ export function writeLink({ identity, name, addresses = [] }) {
 
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]{1,255}):([0-9]{1,5})$/;
 // Controls, format characters (bidirectional and invisible ones among them), unassigned, private.
+const EMOJI_JOINER = /(\p{Emoji}[\p{Emoji_Modifier}\ufe0f]?)\u200d(?=\p{Emoji})/gu;
 const HOSTILE_NAME = /[\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Zl}\p{Zp}]/u;
 
 /** Reads a contact link (R-3.4.2). */
@@ -129,7 +174,7 @@ export function parseLink(link) {
   const [nameLength] = take(1);
   if (nameLength < 1 || nameLength > 64) refuse('the name\'s length');
   const name = text(take(nameLength));
-  if (HOSTILE_NAME.test(name)) refuse('the name');
+  if (HOSTILE_NAME.test(name.replace(EMOJI_JOINER, '$1')) || name !== name.trim()) refuse('the name');
   const [count] = take(1);
   if (count > 8) refuse('too many addresses');
   const addresses = Array.from({ length: count }, () => {

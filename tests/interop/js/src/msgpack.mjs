@@ -134,6 +134,8 @@ const isBytes = (length) => (value) => value instanceof Uint8Array && value.leng
 export const kinds = Object.freeze({
   bool: (value) => typeof value === 'boolean',
   bytes: isBytes,
+  bytesBetween: (min, max) => (value) =>
+    value instanceof Uint8Array && value.length >= min && value.length <= max,
   anyBytes: (value) => value instanceof Uint8Array,
   text: (minBytes, maxBytes) => (value) =>
     typeof value === 'string'
@@ -142,6 +144,8 @@ export const kinds = Object.freeze({
     typeof value === 'string' && [...value].length >= min && [...value].length <= max,
   int: (max) => (value) => typeof value === 'bigint' && value >= 0n && value <= max,
   map: (value) => value instanceof Map,
+  arrayOf: (max, item) => (value) => Array.isArray(value) && value.length <= max && value.every(item),
+  orNil: (kind) => (value) => value === null || kind(value),
 });
 
 /**

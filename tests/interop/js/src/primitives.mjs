@@ -15,6 +15,7 @@ export const random = (length) => Uint8Array.from(randomBytes(length));
 export const sha256 = (...parts) => nobleSha256(concat(...parts));
 export const sha512 = (...parts) => nobleSha512(concat(...parts));
 export const hmac = (key, data) => nobleHmac(nobleSha256, key, data);
+export const hmacSha512 = (key, data) => nobleHmac(nobleSha512, key, data);
 export const hkdf = (salt, ikm, info, length) => nobleHkdf(nobleSha256, ikm, salt, info, length);
 
 export const x25519Public = (priv) => x25519.getPublicKey(priv);

@@ -5,8 +5,10 @@
 
 import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { newIdentity, parseCertificate, peerId, writeLink } from './identity.mjs';
-import { x25519Public } from './primitives.mjs';
+import { equal } from './bytes.mjs';
+import { LIMITS } from './errors.mjs';
+import { issueCertificate, newIdentity, parseCertificate, peerId, writeLink } from './identity.mjs';
+import { dhKeyPair, x25519Public } from './primitives.mjs';
 import { newContact } from './session.mjs';
 
 const toJson = (value) => {
@@ -30,7 +32,51 @@ export class Profile {
     this.data = data;
     this.path = path;
     this.identity = parseCertificate(data.certificate, Date.now()).identity;
-    this.staticKey = { priv: data.staticPriv, pub: x25519Public(data.staticPriv) };
+  }
+
+  get staticKey() {
+    return { priv: this.data.staticPriv, pub: x25519Public(this.data.staticPriv) };
+  }
+
+  /** A new static key; the old one answers for 14 days more. Saved when it returns. */
+  rotate(now = Date.now()) {
+    const { data } = this;
+    const { generation } = parseCertificate(data.certificate, now);
+    const { priv, pub } = dhKeyPair();
+    const { staticPriv, certificate } = data;
+    data.previous = { staticPriv, certificate, until: now + LIMITS.staticOverlapMs };
+    Object.assign(data, {
+      staticPriv: priv, certificate: issueCertificate(data.seed, pub, generation + 1, now),
+    });
+    this.save();
+  }
+
+  /** The static key before this one while it is kept, with its certificate, or null. */
+  previousKey(now) {
+    const { previous } = this.data;
+    if (!previous) return null;
+    if (now >= previous.until) {
+      delete this.data.previous;
+      this.save();
+      return null;
+    }
+    const { staticPriv: priv, certificate } = previous;
+    return { key: { priv, pub: x25519Public(priv) }, certificate };
+  }
+
+  /** Whether a static public key is ours, the previous one included. */
+  ownStatic(pub) {
+    const { staticPriv, previous } = this.data;
+    return [staticPriv, previous?.staticPriv].some((priv) => priv && equal(x25519Public(priv), pub));
+  }
+
+  /** The revocation of our own identity, if it has one. */
+  get revocation() {
+    return this.data.revocation ?? null;
+  }
+
+  set revocation(bytes) {
+    this.data.revocation = bytes;
   }
 
   static create(name, path = null) {

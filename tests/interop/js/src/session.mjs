@@ -1,13 +1,16 @@
-// Sessions: agreement, envelopes with indexes, acknowledgements (protocol.md 8.2 to 8.5, 9.2).
+// Sessions: agreement, envelopes with indexes, acknowledgements (protocol.md 8.2 to 8.5).
 //
 // A session lives in a contact's record and outlives connections. This module changes the record;
 // whoever calls it saves the record before a frame that depends on it is sent (R-8.2.1, R-8.2.2).
 
-import { EMPTY, concat, equal, hex, readU64, u64, utf8 } from './bytes.mjs';
+import { EMPTY, concat, equal, readU64, u64, unhex, utf8 } from './bytes.mjs';
+import { apply, newConversation, startClock } from './conversation.mjs';
 import { LIMITS, Refusal } from './errors.mjs';
-import { checkSuccession } from './identity.mjs';
+import { readSuccession } from './identity.mjs';
+import { countMessage, newLedger } from './ledger.mjs';
+import { MESSAGE_KINDS, mayBeSent, readMessage, writeMessage } from './messages.mjs';
 import { decodeMap, encode, fields, kinds } from './msgpack.mjs';
-import { random, sha256 } from './primitives.mjs';
+import { sha256 } from './primitives.mjs';
 import { Ratchet, seedKeys } from './ratchet.mjs';
 import { PART_MAX } from './transport.mjs';
 
@@ -23,18 +26,44 @@ export const newContact = (identity) => ({
   hybrid: false,
   ikTime: 0n,
   session: null,
-  outbox: [], // { id, content, index }: not acknowledged; index is null while it is not sealed
+  outbox: [], // { id, content, index, left }: not acknowledged; index is null while it is not sealed
   storedIds: [],
+  kinds: ['text'], // of messages, as the last HELLO that accepted named them (R-8.3.6)
+  ledger: newLedger(),
+  ...newConversation(),
+  verified: false,
+  tries: 0, // wrong phrases (R-3.8.6)
+  revoked: false,
+  successor: null, // an identity on offer in the place of this one (R-3.7.10)
 });
 
-/** Queues a text; gives its id in hexadecimal. */
-export function queueText(contact, body, now) {
-  const length = Buffer.byteLength(body);
-  if (length < 1 || length > LIMITS.textBytes) throw new RangeError('a text of 1 to 65536 bytes');
-  const id = random(16);
-  const content = encode({ t: 'text', id, at: now, body });
-  contact.outbox.push({ id: hex(id), content, index: null });
-  return hex(id);
+/** Queues a message of ours and gives its id in hexadecimal; refuses what would come to nothing. */
+export function queueMessage(contact, fields_, now) {
+  const ttl = contact.timer.inForce;
+  const { content, message } = writeMessage(
+    fields_.t === 'text' && ttl > 0 ? { ...fields_, ttl } : fields_, now, // R-9.6.3
+  );
+  if (!mayBeSent(contact, message)) throw new Error(`the peer does not know ${message.t} (R-8.3.6)`);
+  if (contact.revoked || contact.successor) throw new Error('nothing is sent (R-3.6.6, R-3.7.4)');
+  if (!apply(contact, message, true)) throw new Error(`a ${message.t} that changes nothing`);
+  const waiting = message.t === 'delete' && contact.outbox.find(({ id }) => id === message.of);
+  if (waiting && waiting.index === null) {
+    if (!waiting.left) { // nobody has seen it: neither it nor its deletion need be sent
+      contact.outbox = contact.outbox.filter((entry) => entry !== waiting);
+      return message.id;
+    }
+    deleteInPlace(waiting, now);
+  }
+  contact.outbox.push({ id: message.id, content, index: null, left: false });
+  return message.id;
+}
+
+export const queueText = (contact, body, now) => queueMessage(contact, { t: 'text', body }, now);
+
+/** A deleted text that may or may not have arrived (R-9.5.4). */
+function deleteInPlace(entry, now) {
+  const id = unhex(entry.id);
+  entry.content = writeMessage({ t: 'delete', id, of: id }, now).content;
 }
 
 /** What a HELLO says about the stored session, or undefined. */
@@ -98,16 +127,20 @@ export function sealWaiting(contact) {
   for (const message of contact.outbox.filter(({ index }) => index === null)) {
     if (session.unacked.length >= LIMITS.window || !new Ratchet(session.ratchet).canSend) break;
     const entry = sealOne(session, message.content, message.id);
-    message.index = entry.index;
+    Object.assign(message, { index: entry.index, left: true });
     sealed.push(entry);
   }
   return sealed;
 }
 
 /** Drops the stored session: what was not acknowledged is sealed again in the next one. */
-export function dropSession(contact) {
+export function dropSession(contact, now = Date.now()) {
   contact.session = null;
-  for (const message of contact.outbox) message.index = null;
+  for (const message of contact.outbox) {
+    message.index = null;
+    const line = contact.lines.find(({ id }) => id === message.id);
+    if (message.left && line?.deleted) deleteInPlace(message, now);
+  }
 }
 
 /** Bodies of the frames that carry one envelope, the last one being the RATCHET (8.5). */
@@ -119,7 +152,7 @@ export function envelopeParts({ index, envelope }) {
 }
 
 /** Takes an acknowledgement; gives the ids of the messages that it delivers (R-8.5.5). */
-export function acknowledge(contact, n) {
+export function acknowledge(contact, n, now) {
   const { session } = contact;
   if (n < session.acked || n > session.sent) {
     throw new Refusal('PROTOCOL_VIOLATION', 'an acknowledgement out of range');
@@ -131,31 +164,19 @@ export function acknowledge(contact, n) {
     session.digestAcked = digest;
     if (messageId === null) continue;
     contact.outbox = contact.outbox.filter(({ id }) => id !== messageId);
+    countMessage(contact.ledger.sent, messageId);
+    startClock(contact, messageId, now);
     delivered.push(messageId);
   }
   return delivered;
 }
 
-/** A message; `text` is null if it is of a later version, and is stored as such (R-9.2.2). */
-function parseContent(content) {
-  const map = decodeMap(content, LIMITS.contentBytes);
-  const known = new Map([...map].filter(([name]) => !name.startsWith('!')));
-  const mandatory = known.size < map.size;
-  const common = fields(known, {
-    t: (value) => typeof value === 'string' && [...value].length >= 1 && [...value].length <= 32,
-    id: kinds.bytes(16),
-    at: kinds.int(2n ** 53n - 1n),
-  });
-  if (common.t !== 'text' || mandatory) return { kind: common.t, id: hex(common.id), text: null };
-  const { body } = fields(known, { body: kinds.text(1, LIMITS.textBytes) });
-  return { kind: 'text', id: hex(common.id), text: body };
-}
-
 /**
  * Takes one whole envelope with its index. Gives the message inside, or null if there is none or it
  * is stored already; either way everything up to `session.received` may be acknowledged afterwards.
+ * `signedText` gives the text of a `statement` if it is one (R-9.4.5).
  */
-export function receiveEnvelope(contact, whole) {
+export function receiveEnvelope(contact, whole, now, signedText) {
   const { session } = contact;
   if (whole.length < 8) throw new Refusal('PROTOCOL_VIOLATION', 'an envelope without an index');
   const index = readU64(whole);
@@ -170,12 +191,17 @@ export function receiveEnvelope(contact, whole) {
     dropSession(contact);
     throw new Refusal('SESSION_BROKEN', error.message);
   }
-  const message = content.length === 0 ? null : parseContent(content);
+  const message = content.length === 0 ? null : readMessage(content);
   session.ratchet = ratchet.state;
   session.received += 1;
   session.digestReceived = digestNext(session.digestReceived, envelope);
   if (message === null || contact.storedIds.includes(message.id)) return null;
   contact.storedIds.push(message.id);
+  countMessage(contact.ledger.received, message.id);
+  if (message.unknown) return message;
+  if (message.t === 'statement') message.body = contact.record === 'on' ? signedText(message) : null;
+  message.applied = apply(contact, message, false);
+  startClock(contact, message.id, now); // whoever runs this peer reads what it prints
   return message;
 }
 
@@ -186,22 +212,42 @@ export function parseHello(body, peer) {
     accepted: kinds.bool,
     'name?': kinds.text(0, LIMITS.nameBytes),
     'note?': kinds.textChars(0, LIMITS.noteChars),
-    'session?': kinds.map,
-    'recovered?': kinds.int(2n ** 53n - 1n),
-    'succession?': kinds.bytes(201),
+    'session?': kinds.orNil(kinds.map),
+    'ledger?': kinds.map,
+    'recovered?': kinds.orNil(kinds.int(LIMITS.timeMax)),
+    'succession?': kinds.orNil(kinds.bytes(201)),
+    'kinds?': kinds.arrayOf(64, kinds.textChars(1, LIMITS.kindChars)),
   });
   if (hello.session) {
     hello.session = fields(hello.session, {
       id: kinds.bytes(16),
-      sent: kinds.int(2n ** 64n - 1n),
-      received: kinds.int(2n ** 64n - 1n),
+      sent: kinds.int(LIMITS.countMax),
+      received: kinds.int(LIMITS.countMax),
       digest: kinds.bytes(32),
     });
   }
-  if (hello.succession) checkSuccession(hello.succession, peer); // R-3.7.9
+  if (hello.ledger) {
+    hello.ledger = fields(hello.ledger, {
+      sent: kinds.int(LIMITS.countMax),
+      sent_digest: kinds.bytes(32),
+      received: kinds.int(LIMITS.countMax),
+      received_digest: kinds.bytes(32),
+    });
+  }
+  if (hello.succession) {
+    hello.succession = readSuccession(hello.succession);
+    if (!equal(hello.succession.successor, peer)) { // R-3.7.9
+      throw new Refusal('PROTOCOL_VIOLATION', 'a succession to somebody else');
+    }
+  }
   return hello;
 }
 
-export const writeHello = ({ name, session }) => encode({
-  accepted: true, name, ...(session ? { session } : {}),
+export const writeHello = ({ name, session, ledger, succession }) => encode({
+  accepted: true,
+  name,
+  kinds: MESSAGE_KINDS,
+  ...(session ? { session } : {}),
+  ...(ledger ? { ledger } : {}),
+  ...(succession ? { succession } : {}),
 });

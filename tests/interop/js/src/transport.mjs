@@ -14,11 +14,17 @@ export const KINDS = Object.freeze({
   RATCHET_PART: 0x20,
   RATCHET: 0x21,
   ACK: 0x22,
+  CERTIFICATE: 0x81,
+  REVOKED: 0x82,
+  COMPARE: 0x83,
+  LEDGER: 0x84,
+  TYPING: 0x85,
 });
 
 const FIXED_LENGTHS = new Map([
   [KINDS.PING, 8], [KINDS.PONG, 8], [KINDS.CLOSE, 2], [KINDS.REKEY, 0],
   [KINDS.RESUME, 0], [KINDS.RESET, 0], [KINDS.ACK, 8],
+  [KINDS.CERTIFICATE, 149], [KINDS.LEDGER, 40], [KINDS.TYPING, 1],
 ]);
 const NAMES = new Map(Object.entries(KINDS).map(([name, kind]) => [kind, name]));
 const BUCKETS = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65519];
@@ -43,6 +49,9 @@ export function unpad(plaintext) {
   const fixed = FIXED_LENGTHS.get(kind);
   if (fixed !== undefined && fixed !== length) refuse(`a ${kindName(kind)} of a wrong length`);
   if (!NAMES.has(kind) && kind < 0x80) refuse('an unknown kind of frame');
+  if (NAMES.has(kind) && kind >= 0x80 && (length < 1 || length > LIMITS.noticeBytes)) {
+    refuse('a notice of a wrong length'); // R-7.8.1
+  }
   return { kind, body: plaintext.slice(3, 3 + length) };
 }
 

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'node:test';
-import { EMPTY, concat, equal, readU16, u16, u64, u8, unhex } from '../src/bytes.mjs';
+import { EMPTY, concat, equal, hex, readU16, u16, u64, u8, unhex } from '../src/bytes.mjs';
 import { Connection, padPayload, unpadPayload } from '../src/connection.mjs';
 import { issueCertificate } from '../src/identity.mjs';
 import { Cipher, Handshake } from '../src/noise.mjs';
@@ -14,66 +14,7 @@ import { dhKeyPair, random, x25519Public } from '../src/primitives.mjs';
 import { Profile } from '../src/profile.mjs';
 import { queueText, writeHello } from '../src/session.mjs';
 import { KINDS, Receiver, Sender, pad, unpad } from '../src/transport.mjs';
-
-const LOST = Symbol('lost on the way');
-
-/** A preamble and single frames, so that a test can take hold of each. */
-function* pieces(bytes) {
-  let rest = bytes;
-  while (rest.length > 0) {
-    const length = rest[0] === 0x70 ? 12 + readU16(rest, 10) : 2 + readU16(rest);
-    yield rest.slice(0, length);
-    rest = rest.slice(length);
-  }
-}
-
-/** One side with its outgoing bytes queued, so that a test decides when and what arrives. */
-class Side {
-  constructor(profile, options = {}) {
-    this.profile = profile;
-    this.events = [];
-    this.out = [];
-    this.ended = false;
-    this.clock = options.clock ?? Date.now;
-    const io = {
-      write: (bytes) => this.out.push(...pieces(bytes)),
-      end: () => { this.ended = true; },
-      emit: (event) => this.events.push(event),
-    };
-    this.connection = new Connection({ profile, io, now: () => this.clock(), ...options });
-  }
-
-  names(name) {
-    return this.events.filter(({ event }) => event === name);
-  }
-
-  last(name) {
-    return this.names(name).at(-1);
-  }
-}
-
-/** Delivers everything until nobody speaks; `change` may alter or drop bytes. */
-function pump(a, b, change = (bytes) => bytes) {
-  while (a.out.length > 0 || b.out.length > 0) {
-    for (const [from, to] of [[a, b], [b, a]]) {
-      for (const bytes of from.out.splice(0)) {
-        const arriving = change(bytes, from);
-        if (arriving !== LOST) to.connection.receive(arriving);
-      }
-    }
-  }
-}
-
-const people = () => [Profile.create('Alice'), Profile.create('Bob')];
-
-/** A connection from one profile to another, run until both are quiet. */
-function meet(alice, bob, { dial = {}, listen = {}, change } = {}) {
-  const a = new Side(alice, { initiator: true, expected: bob.identity, ...dial });
-  const b = new Side(bob, { initiator: false, ...listen });
-  a.connection.start();
-  pump(a, b, change);
-  return [a, b];
-}
+import { Side, meet, people, pump } from './support.mjs';
 
 function assertOpen(a, b, suite, resumed) {
   for (const side of [a, b]) {
@@ -467,8 +408,9 @@ test('a message of a later version is stored and acknowledged (R-9.2.2)', async 
     const [alice, bob] = people();
     const [a, b] = meet(alice, bob);
     const contact = alice.known(bob.identity);
-    const content = encode({ id: random(16), at: 1, ...later });
-    contact.outbox.push({ id: 'x', content, index: null });
+    const id = random(16);
+    const content = encode({ id, at: 1, ...later });
+    contact.outbox.push({ id: hex(id), content, index: null });
     a.connection.flush();
     pump(a, b);
     assert.equal(b.last('received').kind, later.t);
