@@ -6,11 +6,16 @@ phrase to them, and so it is here. What they see of it is theirs; only the form 
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from typing import Final
 
 from p2pchat.constants import COMPARE_TRIES, PHRASE_MAX_BYTES, PHRASE_MIN_CHARS
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import TrustError, UsageError
+
+_SPACES: Final = re.compile("[\t-\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+")
+"""White space as Unicode defines it; Python's own takes U+001C to U+001F for some, too."""
 
 
 def normalise_phrase(typed: str) -> Secret:
@@ -20,7 +25,7 @@ def normalise_phrase(typed: str) -> Secret:
         UsageError: Too short or too long, or it holds what no keyboard gives.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", typed).casefold())
-    words = " ".join(folded.split())
+    words = _SPACES.sub(" ", folded).strip(" ")
     if len(words) < PHRASE_MIN_CHARS:
         raise UsageError(f"a phrase to compare has at least {PHRASE_MIN_CHARS} characters")
     if any(unicodedata.category(char) in ("Cc", "Cs", "Cn") for char in words):

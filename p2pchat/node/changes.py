@@ -72,7 +72,7 @@ class ChangeDesk:
                 target = _find(tx, peer, reply_to)
                 if target.deleted:
                     raise UsageError("that message was deleted")
-            record = made(tx.changes(peer.contact_id).lifetime_s())
+            record = made(_lifetime_s(tx, peer))
             tx.add_message(record)
             return tx.message(peer.contact_id, record.message_id) or record
 
@@ -203,7 +203,8 @@ class ChangeDesk:
         kind = MessageKind(f"timer.{step.value}")
 
         def work(tx: Transaction) -> tuple[Vanishing, MessageRecord]:
-            _require_known(tx, peer, "timer")
+            if step is not TimerStep.END:  # what has been agreed on can always be ended
+                _require_known(tx, peer, "timer")
             changes = tx.changes(peer.contact_id)
             state = changes.vanishing()
             answers = step in (TimerStep.ACCEPT, TimerStep.DECLINE)
@@ -323,6 +324,18 @@ def _own(tx: Transaction, peer: Peer, message_id: bytes) -> MessageRecord:
     if record.deleted:
         raise UsageError("that message was deleted")
     return record
+
+
+def _lifetime_s(tx: Transaction, peer: Peer) -> int | None:
+    """Return the time in force; a program that would keep the text for good is not sent one."""
+    changes = tx.changes(peer.contact_id)
+    lifetime_s = changes.lifetime_s()
+    if lifetime_s is not None and "timer" not in changes.kinds():
+        raise UsageError(
+            f"{peer.record.name}'s program would not let messages disappear any more; "
+            "end that first, or wait until they have a newer one"
+        )
+    return lifetime_s
 
 
 def _require_known(tx: Transaction, peer: Peer, kind: str) -> None:

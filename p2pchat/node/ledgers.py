@@ -27,25 +27,37 @@ class LedgerDesk:
 
     def __init__(self, env: Environment) -> None:
         self._env = env
+        self._forks: dict[int, Head] = {}
+        """By contact, what it says it sent when the person was last told of another past."""
 
     async def compare(self, peer: Peer, theirs: LedgerSummary) -> None:
         """Hold the account in the peer's HELLO against ours (R-8.6.3, R-8.6.4)."""
         at_ms = self._env.clock.wall_ms()
+        told = self._forks.get(peer.contact_id)
 
         def work(tx: Transaction) -> LedgerFinding | None:
-            finding = tx.compare_ledger(peer.contact_id, theirs, at_ms=at_ms)
+            finding = tx.compare_ledger(peer.contact_id, theirs, at_ms=at_ms, told=told)
             if finding is not None:
                 tx.audit(_record(peer, finding))
             return finding
 
         finding = await self._env.store.write(work)
+        if finding is not None and finding.forked:
+            self._forks[peer.contact_id] = theirs.sent
+        elif theirs.sent != told:
+            self._forks.pop(peer.contact_id, None)
         if finding is not None:
             self._tell(peer, finding)
 
     async def noticed(self, peer: Peer, sent: Head) -> None:
-        """Check what the peer has seen delivered against what we have (R-8.6.5)."""
-        if await self._env.store.read(lambda tx: tx.ledger_agrees(peer.contact_id, sent)):
+        """Check what the peer has seen delivered against what we have (R-8.6.5).
+
+        Told once until the next HELLO, however many of these a peer makes up.
+        """
+        known = peer.contact_id in self._forks
+        if known or await self._env.store.read(lambda tx: tx.ledger_agrees(peer.contact_id, sent)):
             return
+        self._forks[peer.contact_id] = sent
         finding = LedgerFinding(forked=True, at_ms=self._env.clock.wall_ms())
         await self._env.store.write(lambda tx: tx.audit(_record(peer, finding)))
         self._tell(peer, finding)

@@ -162,6 +162,7 @@ class Comparison:
         self._rng = rng
         self._seen: dict[bytes, None] = {}
         self._left: bytes | None = None
+        self._passed: bytes | None = None
         self.state = State.IDLE
         self._run = b""
         self._phrase: Secret | None = None
@@ -210,8 +211,9 @@ class Comparison:
         if step is Step.ASK:
             return self._on_ask(run, payload)
         if run != self._run:
-            # What crossed our own end of that run on its way is no replay.
-            if self.state is State.IDLE or run == self._left:
+            # What crossed our own end of that run on its way is no replay, nor is what they said
+            # of a run of theirs before they knew that ours goes on.
+            if self.state is State.IDLE or run in (self._left, self._passed):
                 return []
             return self._spoilt(Outcome.REPLAYED)
         trigger = Trigger[step.name]
@@ -236,6 +238,7 @@ class Comparison:
         if self.state is State.ASKED:  # both asked at once: the greater identity's run goes on
             if self._ours > self._theirs:
                 self._seen[run] = None
+                self._passed = run
                 self._move(Trigger.ASK_LATE)
                 return []
             phrase = self._phrase

@@ -37,15 +37,17 @@ class Vanishing:
         before: The time that was in force before: messages with it may still be on their way.
         ours: Our open proposal.
         theirs: Their open proposal.
-        spent: Our proposal that gave way when we accepted theirs; they may have accepted it in
+        spent: Our proposals that gave way when we accepted theirs; they may have accepted one in
             the same moment.
+        accepted: What we accepted last, while such an answer can still cross it; or 0.
     """
 
     seconds: int = 0
     before: int = 0
     ours: Proposal | None = None
     theirs: Proposal | None = None
-    spent: Proposal | None = None
+    spent: tuple[Proposal, ...] = ()
+    accepted: int = 0
 
     def honours(self, lifetime_s: int) -> bool:
         """Tell whether a message of theirs may disappear after this time (R-9.6.3)."""
@@ -68,13 +70,18 @@ def we_say(state: Vanishing, step: TimerStep, ours: Proposal) -> Vanishing | Non
         case TimerStep.ACCEPT:
             if state.theirs is None:
                 return None
-            return replace(_in_force(state, state.theirs.seconds), spent=state.ours)
+            given_way = () if state.ours is None else (state.ours,)
+            return replace(
+                _in_force(state, state.theirs.seconds),
+                spent=(*state.spent, *given_way),
+                accepted=state.theirs.seconds,
+            )
         case TimerStep.DECLINE:
             return None if state.theirs is None else replace(state, theirs=None)
         case TimerStep.END:
             if not state.seconds and state.ours is None:
                 return None
-            return replace(_ended(state), ours=None, spent=None)
+            return replace(_ended(state), ours=None, spent=())
 
 
 def they_say(
@@ -94,9 +101,12 @@ def they_say(
         case TimerStep.ACCEPT:
             if state.ours is not None and state.ours.message_id == of:
                 return _in_force(state, state.ours.seconds)
-            if state.spent is not None and state.spent.message_id == of:
-                seconds = min(state.seconds or state.spent.seconds, state.spent.seconds)
-                return replace(_changed(state, seconds), spent=None)
+            for spent in state.spent:
+                if spent.message_id == of:
+                    # It takes the place of their earlier answers, not of ours.
+                    seconds = min(state.accepted or spent.seconds, spent.seconds)
+                    others = tuple(other for other in state.spent if other != spent)
+                    return replace(_changed(state, seconds), theirs=None, spent=others)
             return state
         case TimerStep.DECLINE:
             if state.ours is not None and state.ours.message_id == of:
@@ -107,11 +117,13 @@ def they_say(
 
 
 def _in_force(state: Vanishing, seconds: int) -> Vanishing:
-    return replace(_changed(state, seconds), ours=None, theirs=None, spent=None)
+    return replace(
+        _changed(state, seconds), ours=None, theirs=None, spent=(), accepted=0
+    )
 
 
 def _ended(state: Vanishing) -> Vanishing:
-    return _changed(state, 0)
+    return replace(_changed(state, 0), accepted=0)
 
 
 def _changed(state: Vanishing, seconds: int) -> Vanishing:

@@ -41,14 +41,15 @@ CREATE TABLE agreement (
     kinds TEXT NOT NULL DEFAULT '',
     read_to INTEGER NOT NULL DEFAULT 0,
     timer_s INTEGER NOT NULL DEFAULT 0,
-    timer_before_s INTEGER NOT NULL DEFAULT 0
+    timer_before_s INTEGER NOT NULL DEFAULT 0,
+    timer_accepted_s INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE timer_proposal (
     contact_id INTEGER NOT NULL REFERENCES contact ON DELETE CASCADE,
     whose TEXT NOT NULL CHECK (whose IN ('ours', 'theirs', 'spent')),
     message_id BLOB NOT NULL,
     seconds INTEGER NOT NULL,
-    PRIMARY KEY (contact_id, whose)
+    PRIMARY KEY (contact_id, message_id)
 ) STRICT, WITHOUT ROWID;
 """
 """``deleted`` rows hold no text. ``lifetime_s`` runs from ``expires_at_ms`` being set on."""
@@ -98,29 +99,38 @@ class Changes:
 
     def vanishing(self) -> Vanishing:
         """Return where we stand about disappearing messages."""
-        proposals: dict[str, Any] = {
-            whose: Proposal(message_id, seconds)
-            for whose, message_id, seconds in self._execute(
-                "SELECT whose, message_id, seconds FROM timer_proposal WHERE contact_id = ?",
-                (self._contact_id,),
-            )
-        }
-        for seconds, before in self._agreement("timer_s, timer_before_s"):
-            return Vanishing(seconds, before, **proposals)
+        proposals: dict[str, Any] = {}
+        for whose, message_id, seconds in self._execute(
+            "SELECT whose, message_id, seconds FROM timer_proposal WHERE contact_id = ?",
+            (self._contact_id,),
+        ):
+            proposal = Proposal(message_id, seconds)
+            if whose == "spent":
+                proposals["spent"] = (*proposals.get("spent", ()), proposal)
+            else:
+                proposals[whose] = proposal
+        columns = "timer_s, timer_before_s, timer_accepted_s"
+        for seconds, before, accepted in self._agreement(columns):
+            return Vanishing(seconds, before, accepted=accepted, **proposals)
         return Vanishing(**proposals)
 
     def put_vanishing(self, state: Vanishing) -> None:
         """Note where we stand about disappearing messages."""
         self._put("timer_s", state.seconds)
         self._put("timer_before_s", state.before)
+        self._put("timer_accepted_s", state.accepted)
         self._execute("DELETE FROM timer_proposal WHERE contact_id = ?", (self._contact_id,))
-        for whose in ("ours", "theirs", "spent"):
-            proposal: Proposal | None = getattr(state, whose)
-            if proposal is not None:
-                self._execute(
-                    "INSERT INTO timer_proposal VALUES (?, ?, ?, ?)",
-                    (self._contact_id, whose, proposal.message_id, proposal.seconds),
-                )
+        for whose, proposals in (
+            ("ours", [state.ours]),
+            ("theirs", [state.theirs]),
+            ("spent", state.spent),
+        ):
+            for proposal in proposals:
+                if proposal is not None:
+                    self._execute(
+                        "INSERT INTO timer_proposal VALUES (?, ?, ?, ?)",
+                        (self._contact_id, whose, proposal.message_id, proposal.seconds),
+                    )
 
     def forget_agreements(self) -> None:
         """Begin anew: the contact has another identity, to which no change means anything."""

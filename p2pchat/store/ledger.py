@@ -99,6 +99,7 @@ def compare(
     undelivered: Sequence[bytes],
     *,
     at_ms: int,
+    told: Head | None = None,
 ) -> LedgerFinding | None:
     """Hold the peer's ledger against ours, and take over what it knows more (R-8.6.3, R-8.6.4).
 
@@ -109,6 +110,7 @@ def compare(
         undelivered: Ids of our messages without acknowledgement, oldest first; the first
             ``LAG_MAX`` will do.
         at_ms: Wall clock.
+        told: What the peer says it sent, if the person knows already that it is another past.
 
     Returns:
         How they differ, stored as well; None if they agree.
@@ -117,6 +119,7 @@ def compare(
         execute, contact_id, theirs.received, undelivered
     )
     lost_here, in_forked = _compare_received(execute, contact_id, theirs.sent)
+    in_forked = in_forked and theirs.sent != told
     finding = LedgerFinding(
         lost_here, sent_elsewhere, lost_there, ids, out_forked or in_forked, at_ms
     )

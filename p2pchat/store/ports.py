@@ -209,7 +209,7 @@ class Transaction(Protocol):
         """Enter messages of ours that the peer has acknowledged into the ledger."""
 
     def compare_ledger(
-        self, contact_id: int, theirs: LedgerSummary, *, at_ms: int
+        self, contact_id: int, theirs: LedgerSummary, *, at_ms: int, told: Head | None = None
     ) -> LedgerFinding | None:
         """Hold the peer's account against ours, and go on from what it knows more.
 

@@ -9,6 +9,9 @@ import pytest
 
 from p2pchat.node import ledgers
 from p2pchat.node.views import LedgersDiffered, LedgerView
+from p2pchat.session.ledger import Head
+from p2pchat.session.notices import LedgerNotice
+from p2pchat.store.audit_types import AuditKind
 from tests.support.node_world import Person, World, delivered, memory_world, online, until
 
 
@@ -100,3 +103,17 @@ async def test_while_connected_the_peer_is_told_now_and_then(
     await say(alice, bob, *(f"b{number}" for number in range(6)))
     await until(lambda: told(bob) != [])
     assert told(bob)[0].forked
+
+
+async def test_pasts_that_a_peer_makes_up_are_told_once(world: World) -> None:
+    """R-8.6.6: neither the person nor the audit log hears of each."""
+    alice, bob = await world.two()
+    await say(alice, bob, "a1")
+    link = alice.node._book.find("bob").link
+    assert link is not None
+    for number in range(20):
+        link.tell(LedgerNotice(Head(1, bytes([number]) * 32)))
+    await say(alice, bob, "a2")  # comes after them
+    assert [finding.forked for finding in told(bob)] == [True]
+    kinds = [record.kind for record in await bob.node.audit.records(100)]
+    assert kinds.count(AuditKind.LEDGER_DIFFERED) == 1

@@ -172,6 +172,20 @@ async def test_a_time_that_nobody_agreed_to_is_not_obeyed(world: World) -> None:
     assert await plain(bob, "alice") == ["after 5"]
 
 
+async def test_a_program_that_has_unlearned_it_is_not_sent_what_would_stay(world: World) -> None:
+    """R-8.3.6: the person is told, and can end it."""
+    alice, bob = await agreed(world)
+    peer = alice.node._book.find("bob")
+    await alice.node._reception.changes.greeted(peer, frozenset({"text"}))
+    with pytest.raises(UsageError, match="Bob's program would not let messages disappear"):
+        await alice.node.send("bob", "would stay")
+    await alice.node.timer("bob", TimerStep.END)
+    await alice.node.send("bob", "may stay")
+    await delivered(alice, "bob")
+    assert await plain(bob, "alice") == ["may stay"]
+    assert seconds(bob, "alice") == 0
+
+
 async def test_either_ends_it_and_what_was_said_before_still_goes(world: World) -> None:
     """R-9.6.2"""
     alice, bob = await agreed(world)

@@ -37,6 +37,7 @@ def _phrases() -> list[dict[str, Any]]:
         "phrase: case": "STRASSE straße",
         "phrase: composition": "Cafe\u0301 de Ｆlore",
         "phrase: a ligature and a no-break space": "ﬁne\u00a0day",
+        "phrase: separators of lines": "one\u2028\u0085\r\nday\u1680",
     }
     return [
         {"name": name, "typed": text, "phrase": normalise_phrase(text).reveal().hex()}
@@ -109,6 +110,7 @@ def _bad_phrases() -> list[dict[str, str]]:
         MALFORMED,
         phrase_of_three_characters=" a  b ",
         phrase_with_a_control_character="boat\x07boat",
+        phrase_with_a_separator_that_is_no_space="boat\x1fboat",
         phrase_of_257_bytes="x" * 257,
     )
 

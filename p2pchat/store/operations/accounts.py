@@ -64,12 +64,12 @@ class LedgerOperations(MessageOperations):
         ledger.delivered(self._execute, contact_id, message_ids)
 
     def compare_ledger(
-        self, contact_id: int, theirs: LedgerSummary, *, at_ms: int
+        self, contact_id: int, theirs: LedgerSummary, *, at_ms: int, told: Head | None = None
     ) -> LedgerFinding | None:
         """See ``ports.Transaction``."""
         waiting = self.undelivered(contact_id, ledger.LAG_MAX, unsealed_only=False)
         ids = [message.message_id for message in waiting]
-        return ledger.compare(self._execute, contact_id, theirs, ids, at_ms=at_ms)
+        return ledger.compare(self._execute, contact_id, theirs, ids, at_ms=at_ms, told=told)
 
     def ledger_agrees(self, contact_id: int, sent: Head) -> bool:
         """See ``ports.Transaction``."""

@@ -129,6 +129,19 @@ def test_both_ask_at_once() -> None:
     assert outcomes(bob.receive(said(confirm))) == [Outcome.VERIFIED]
 
 
+def test_an_ask_that_was_passed_over_and_taken_back_disturbs_nothing() -> None:
+    """R-3.8.4: Alice gives up before she hears that Bob's run goes on."""
+    alice, bob = side(ALICE, BOB), side(BOB, ALICE)
+    alices, bobs = said(alice.offer(PHRASE)), said(bob.offer(PHRASE))
+    taken_back = said(alice.give_up())
+    assert bob.receive(alices) == bob.receive(taken_back) == []
+    assert bob.state is State.ASKED
+    assert alice.receive(bobs) == [Asked()]
+    confirm = alice.receive(said(bob.receive(said(alice.offer(PHRASE)))))
+    assert outcomes(confirm) == [Outcome.VERIFIED]
+    assert outcomes(bob.receive(said(confirm))) == [Outcome.VERIFIED]
+
+
 def middleman() -> tuple[Comparison, Comparison]:
     """Two genuine sessions of Mallory's own: Alice takes her for Bob, Bob takes her for Alice."""
     return side(ALICE, MALLORY, bytes(32)), side(BOB, MALLORY, b"\xff" * 32)
@@ -331,6 +344,7 @@ def test_the_table_says_all_that_a_run_may_do() -> None:
         "  The BOAT\twith the\ngreen\u00a0hull ",
         "the boat with the green hull",
         "ｔｈｅ boat with the green hull",
+        "the\u2028boat\u3000with\u0085the\u1680green hull",
     ],
 )
 def test_one_phrase_typed_in_several_ways(typed: str) -> None:
@@ -347,7 +361,10 @@ def test_what_stays_different() -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["", "  a b ", "abc", "x" * (PHRASE_MAX_BYTES + 1), "boat\x1b[2J", "\ud800boat", "\u0378boat"],
+    [
+        *("", "  a b ", "abc", "x" * (PHRASE_MAX_BYTES + 1)),
+        *("boat\x1b[2J", "boat\x1fboat", "\ud800boat", "\u0378boat"),
+    ],
 )
 def test_no_phrase(typed: str) -> None:
     """R-3.8.1"""

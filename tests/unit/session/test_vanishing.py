@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -80,15 +81,40 @@ def test_proposals_that_are_accepted_at_the_same_moment_give_the_shorter_time() 
     assert talk.settle() == (60, 60)
 
 
+CROSSINGS = [
+    "0P10 1h 0E 0P20 1P10 0h 0A 1A 1h 1h 1A",
+    "0P10 1h 0E 0P20 1P10 0h 0A 1A 1h 1h 1h 1A",
+    "0P10 1h 0E 0P20 1P10 0h 0A 1A 1h 1h 1P10 1A",
+    "1P10 0h 1E 1P20 0P10 0A 1E 0h 1P20 1h 1A 0P20 0h 0A 1h 1h 0h 1A 0h",
+]
+"""Found by trying all talks of eight words in every order of arrival, and longer ones by chance:
+who speaks, the word and its seconds; ``h`` is hearing."""
+
+
+@pytest.mark.parametrize("words", CROSSINGS)
+def test_acceptances_that_cross_more_than_once(words: str) -> None:
+    """R-9.6.2: a second proposal gives way before the answer to the first has come."""
+    talk = Talk()
+    steps = {"P": P, "A": A, "E": E}
+    for word in words.split():
+        who, what, seconds = int(word[0]), word[1], int(word[2:] or 0)
+        if what == "h":
+            talk.hear(who)
+        else:
+            talk.say(who, steps[what], seconds)
+    one, other = talk.settle()
+    assert one == other
+
+
 OURS, THEIRS, SPENT = (Proposal(bytes([n]) * 16, n) for n in (60, 90, 30))
-ALL = Vanishing(5, 4, OURS, THEIRS, SPENT)
+ALL = Vanishing(5, 4, OURS, THEIRS, (SPENT,), 7)
 
 
 def test_what_each_word_of_ours_leaves() -> None:
     """R-9.6.1, R-9.6.2"""
-    assert we_say(ALL, A, OURS) == Vanishing(90, 5, spent=OURS)
-    assert we_say(ALL, D, OURS) == Vanishing(5, 4, OURS, None, SPENT)
-    assert we_say(ALL, E, OURS) == Vanishing(0, 5, None, THEIRS, None)
+    assert we_say(ALL, A, OURS) == Vanishing(90, 5, spent=(SPENT, OURS), accepted=90)
+    assert we_say(ALL, D, OURS) == Vanishing(5, 4, OURS, None, (SPENT,), 7)
+    assert we_say(ALL, E, OURS) == Vanishing(0, 5, None, THEIRS)
     assert we_say(Vanishing(ours=OURS), E, OURS) == Vanishing()
     assert [we_say(Vanishing(), step, OURS) for step in (A, D, E)] == [None] * 3
 
@@ -99,11 +125,11 @@ def test_what_each_word_of_theirs_leaves() -> None:
     def after(step: TimerStep, of: Proposal) -> Vanishing:
         return they_say(ALL, step, proposed=of, of=of.message_id)
 
-    assert after(P, SPENT) == Vanishing(5, 4, OURS, SPENT, SPENT)
+    assert after(P, SPENT) == Vanishing(5, 4, OURS, SPENT, (SPENT,), 7)
     assert after(A, OURS) == Vanishing(60, 5)
-    assert after(A, SPENT) == Vanishing(5, 5, OURS, THEIRS, None)
-    assert after(D, OURS) == Vanishing(5, 4, None, THEIRS, SPENT)
-    assert after(E, OURS) == Vanishing(0, 5, OURS, None, SPENT)
+    assert after(A, SPENT) == Vanishing(7, 5, OURS, accepted=7)
+    assert after(D, OURS) == Vanishing(5, 4, None, THEIRS, (SPENT,), 7)
+    assert after(E, OURS) == Vanishing(0, 5, OURS, None, (SPENT,))
 
 
 def test_nothing_is_in_force_before_both_have_agreed() -> None:

@@ -242,7 +242,12 @@ async def test_a_receipt_reaches_back_to_the_last_one(store: Database, bob: int)
 async def test_agreements_are_kept_and_forgotten(store: Database, bob: int, tmp_path: Path) -> None:
     """R-9.6.1"""
     state = Vanishing(
-        60, 30, Proposal(b"o" * 16, 1), Proposal(b"t" * 16, 2), Proposal(b"s" * 16, 3)
+        60,
+        30,
+        Proposal(b"o" * 16, 1),
+        Proposal(b"t" * 16, 2),
+        (Proposal(b"r" * 16, 3), Proposal(b"s" * 16, 3)),
+        20,
     )
     await store.write(lambda t: t.changes(bob).put_kinds(frozenset({"text", "edit"})))
     await store.write(lambda t: t.changes(bob).put_vanishing(state))

@@ -230,6 +230,19 @@ def test_more_than_a_window_ahead_is_no_lag(two: Two) -> None:
     assert two.connect()[0].sent_elsewhere == LAG_MAX + 1
 
 
+def test_another_past_is_told_once(two: Two) -> None:
+    """R-8.6.6: a peer that does not go on from our chain says the same at each connect."""
+    two.send(1, 5)
+    theirs = LedgerSummary(Head(4, b"x" * 32), EMPTY)
+
+    def compare(told: Head | None) -> LedgerFinding | None:
+        return ledger.compare(two.bob.execute, BOB, theirs, [], at_ms=NOW, told=told)
+
+    assert compare(None) == LedgerFinding(forked=True, at_ms=NOW)
+    assert compare(theirs.sent) is None
+    assert compare(Head(3, b"x" * 32)) == LedgerFinding(forked=True, at_ms=NOW)
+
+
 def test_a_gap_is_not_called_a_fork(two: Two) -> None:
     """What was taken over has no ids: nothing can be said of a number within."""
     two.send(1, 5)

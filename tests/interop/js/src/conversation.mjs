@@ -1,12 +1,13 @@
 // What the messages of a conversation do to it: changes, timers, the record (protocol.md 9.4 to 9.6).
 //
 // A contact's `lines` are its texts and statements; `timer` and `record` are where the two stand.
+// Proposals of a timer are { id, s }; `spent` are ours that gave way, `accepted` what we accepted last.
 
 import { LIMITS } from './errors.mjs';
 
 export const newConversation = () => ({
   lines: [], // { id, own, at, t, body, re, ttl, edited, deleted, reactions, expires }
-  timer: { inForce: 0, before: 0, ours: null, theirs: null, spent: null }, // proposals: { id, s }
+  timer: { inForce: 0, before: 0, ours: null, theirs: null, spent: [], accepted: 0 },
   record: 'off',
   readUpTo: null,
 });
@@ -88,8 +89,8 @@ function timer(state, { id, state: word, s, of }, own) {
     case 'we: accept':
       if (state.theirs?.id !== of) return false;
       inForce(state.theirs.s);
-      if (state.ours) state.spent = state.ours;
-      Object.assign(state, { ours: null, theirs: null });
+      if (state.ours) state.spent.push(state.ours);
+      Object.assign(state, { accepted: state.theirs.s, ours: null, theirs: null });
       return true;
     case 'we: decline':
       if (state.theirs?.id !== of) return false;
@@ -98,7 +99,7 @@ function timer(state, { id, state: word, s, of }, own) {
     case 'we: end':
       if (state.inForce === 0 && !state.ours) return false;
       inForce(0);
-      Object.assign(state, { ours: null, spent: null });
+      Object.assign(state, { ours: null, spent: [], accepted: 0 });
       return true;
     case 'they: propose':
       state.theirs = { id, s };
@@ -106,19 +107,23 @@ function timer(state, { id, state: word, s, of }, own) {
     case 'they: accept':
       if (state.ours?.id === of) {
         inForce(state.ours.s);
-        Object.assign(state, { ours: null, theirs: null, spent: null });
-      } else if (state.spent?.id === of) {
-        inForce(Math.min(state.spent.s, state.inForce || Infinity));
-        state.spent = null;
-      } else return false;
-      return true;
+        Object.assign(state, { ours: null, theirs: null, spent: [], accepted: 0 });
+        return true;
+      }
+      for (const spent of state.spent.filter(({ id: other }) => other === of)) {
+        inForce(Math.min(spent.s, state.accepted || Infinity));
+        state.spent = state.spent.filter((other) => other !== spent);
+        state.theirs = null;
+        return true;
+      }
+      return false;
     case 'they: decline':
       if (state.ours?.id !== of) return false;
       state.ours = null;
       return true;
     default: // they: end
       inForce(0);
-      state.theirs = null;
+      Object.assign(state, { theirs: null, accepted: 0 });
       return true;
   }
 }
