@@ -501,9 +501,7 @@ export class Connection {
     if (contact.hybrid && !isHybrid(this.suite)) {
       throw new Refusal('DOWNGRADE_DETECTED', 'this contact has spoken a hybrid suite');
     }
-    if (contact.revoked || contact.successor) {
-      throw new Refusal('KEY_REVOKED', 'this identity is revoked, or has a successor');
-    }
+    if (contact.revoked) throw new Refusal('KEY_REVOKED', 'this identity is revoked');
     contact.certificate = this.peer.certificate;
     contact.generation = this.peer.generation;
     contact.hybrid = isHybrid(this.suite);
@@ -583,10 +581,12 @@ export class Connection {
       ...(hello.recovered ? { recovered: Number(hello.recovered) } : {}),
     });
     this.peerAccepted = hello.accepted;
-    this.theirs = hello.session;
-    this.theirLedger = hello.ledger;
-    if (hello.accepted) this.contact.kinds = hello.kinds ?? ['text'];
-    if (hello.succession) this.#succession(hello.succession);
+    if (hello.accepted) { // of another HELLO nothing counts
+      this.theirs = hello.session;
+      this.theirLedger = hello.ledger;
+      this.contact.kinds = hello.kinds ?? ['text'];
+      if (hello.succession) this.#succession(hello.succession);
+    }
     this.changed = true;
     this.notices.begin();
     this.#syncIfAccepted();

@@ -57,7 +57,8 @@ export function writeMessage(message, now) {
 }
 
 /** Whether the peer of a contact understands this message. */
-export function mayBeSent(contact, { t, ttl }) {
+export function mayBeSent(contact, { t, state, ttl }) {
+  if (t === 'timer' && state === 'end') return true;
   const optional = ['edit', 'delete', 'reaction', 'read', 'timer'];
   return (!optional.includes(t) || contact.kinds.includes(t))
     && (ttl === undefined || contact.kinds.includes('timer'));

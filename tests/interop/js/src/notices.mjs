@@ -120,7 +120,9 @@ export class Notices {
 
   /** */
   #ledger(body) {
-    const differences = checkReceived(this.contact.ledger, Number(readU64(body)), body.slice(8));
+    const count = readU64(body);
+    if (count > LIMITS.countMax) throw new Refusal('PROTOCOL_VIOLATION', 'a count that cannot be');
+    const differences = checkReceived(this.contact.ledger, Number(count), body.slice(8));
     for (const difference of differences) this.io.emit({ event: 'ledger', ...difference });
     this.io.changed();
   }

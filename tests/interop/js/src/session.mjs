@@ -213,7 +213,7 @@ export function parseHello(body, peer) {
     'name?': kinds.text(0, LIMITS.nameBytes),
     'note?': kinds.textChars(0, LIMITS.noteChars),
     'session?': kinds.orNil(kinds.map),
-    'ledger?': kinds.map,
+    'ledger?': kinds.orNil(kinds.map),
     'recovered?': kinds.orNil(kinds.int(LIMITS.timeMax)),
     'succession?': kinds.orNil(kinds.bytes(201)),
     'kinds?': kinds.arrayOf(64, kinds.textChars(1, LIMITS.kindChars)),
@@ -234,7 +234,7 @@ export function parseHello(body, peer) {
       received_digest: kinds.bytes(32),
     });
   }
-  if (hello.succession) {
+  if (hello.accepted && hello.succession) {
     hello.succession = readSuccession(hello.succession);
     if (!equal(hello.succession.successor, peer)) {
       throw new Refusal('PROTOCOL_VIOLATION', 'a succession to somebody else');
