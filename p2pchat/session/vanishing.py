@@ -117,9 +117,7 @@ def they_say(
 
 
 def _in_force(state: Vanishing, seconds: int) -> Vanishing:
-    return replace(
-        _changed(state, seconds), ours=None, theirs=None, spent=(), accepted=0
-    )
+    return replace(_changed(state, seconds), ours=None, theirs=None, spent=(), accepted=0)
 
 
 def _ended(state: Vanishing) -> Vanishing:

@@ -142,6 +142,12 @@ class Js(Lines):
         assert session["resumed"] is resumed
         assert self.event("authenticated", count)[-1]["suite"] == suite
 
+    def say(self, **message: object) -> str:
+        """Send a message of any kind; returns its id."""
+        before = sum(line["event"] == "said" for line in self.seen)
+        self.write(op="say", message=message)
+        return str(self.event("said", before + 1)[-1]["id"])
+
     def status(self) -> Event:
         before = sum(line["event"] == "status" for line in self.seen)
         self.write(op="status")
@@ -175,6 +181,7 @@ class Bench:
                 check=True,
                 capture_output=True,
             )
+            (profile / "config.toml").write_text("typing = true\nread_receipts = true\n")
         node = Node(profile, self.passphrase)
         self.running.append(node)
         return node
@@ -368,6 +375,158 @@ def test_a_request_to_javascript_waits(bench: Bench, bob: Node) -> None:
     js.opened("XXhfs", resumed=False)
     js.event("received", text="hello?", id=sent)
     bob.notified("message.state", message_id=sent, state="delivered")
+
+
+@pytest.mark.slow
+def test_what_is_said_about_messages(bench: Bench, bob: Node) -> None:
+    """Replies, edits, deletions, reactions, receipts, timers (§9.5, §9.6), typing (§7.8)."""
+    who: dict[str, Any] = {"contact": "changer"}
+    bob.call("contact.add", link=bench.js_link("changer"), name="changer")
+    js = dial(bench, bob, "changer")
+    js.opened("XXhfs", resumed=False)
+
+    theirs = js.say(t="text", body="teh boat")
+    bob.notified("message.received", message_id=theirs)
+    ours = bob.call("message.reply", message_id=theirs, text="wich boat?", **who)["message_id"]
+    assert js.event("received", id=ours)[0]["re"] == theirs
+    js.say(t="edit", of=theirs, body="the boat")
+    bob.notified("message.changed", message_id=theirs, text="the boat", deleted=False)
+    bob.notified("message.state", message_id=ours, state="delivered")
+    bob.call("message.edit", message_id=ours, text="which boat?", **who)
+    bob.call("message.react", message_id=theirs, emoji="🚤", **who)
+    assert js.event("received", kind="edit")[0]["of"] == ours
+    js.say(t="reaction", of=ours, emoji="⛵")
+    reaction = [{"direction": "in", "emoji": "⛵"}]
+    bob.notified("message.changed", message_id=ours, reactions=reaction)
+    bob.call("message.mark_read", **who)
+    assert js.event("received", kind="read")[0]["of"] == theirs
+    js.say(t="read", of=ours)
+    bob.notified("message.state", message_id=ours, state="read")
+    one, other = js.status()["lines"]
+    assert (one["body"], one["edited"], one["reactions"]) == ("the boat", True, {"peer": "🚤"})
+    assert (other["body"], other["edited"], other["re"]) == ("which boat?", True, theirs)
+
+    js.say(t="delete", of=theirs)
+    bob.notified("message.changed", message_id=theirs, deleted=True, text="")
+    bob.call("message.delete", message_id=ours, **who)
+    js.event("received", kind="delete", of=ours, applied=True)
+
+    bob.call("message.timer", step="propose", seconds=60, **who)
+    proposal = js.event("received", kind="timer")[0]
+    js.say(t="timer", state="accept", of=proposal["id"])
+    bob.notified("message.received", kind="timer.accept")
+    soon_gone = bob.call("message.send", text="soon gone", **who)["message_id"]
+    assert js.event("received", id=soon_gone)[0]["ttl"] == js.status()["timer"]["inForce"] == 60
+    gone_too = js.say(t="text", body="gone too")
+    assert bob.notified("message.received", message_id=gone_too)[0]["lifetime_s"] == 60
+    js.say(t="timer", state="end")
+    bob.notified("message.received", kind="timer.end")
+    js.say(t="timer", state="propose", s=300)
+    bob.notified("message.received", kind="timer.propose")
+    bob.call("message.timer", step="decline", **who)
+    js.event("received", kind="timer", state="decline", applied=True)
+    bob.call("message.send", text="stays", **who)
+    assert "ttl" not in js.event("received", text="stays")[0]
+
+    bob.call("message.typing", writing=True, **who)
+    js.event("typing", on=True)
+    js.write(op="typing", on=True)
+    bob.notified("contact.typing", writing=True, **who)
+    js.write(op="typing", on=False)
+    bob.notified("contact.typing", writing=False, **who)
+
+
+def test_a_phrase_is_compared(bench: Bench, bob: Node) -> None:
+    """The same phrase and another, whoever asks (§3.8)."""
+    who: dict[str, Any] = {"contact": "comparer"}
+    bob.call("contact.add", link=bench.js_link("comparer"), name="comparer")
+    js = dial(bench, bob, "comparer")
+    js.opened("XXhfs", resumed=False)
+    js.write(op="compare", text="the red boat")
+    bob.notified("contact.compare_asked", **who)
+    bob.call("contact.compare", secret="the green boat", **who)
+    bob.notified("contact.compared", outcome="differed", tries_left=2, **who)
+    js.event("compare", outcome="different")
+    assert js.status()["verified"] is False
+
+    bob.call("contact.compare", secret="The  GREEN Straße", **who)
+    js.event("compare", outcome="invited")
+    js.write(op="compare", text="the green strasse")
+    js.event("compare", outcome="same")
+    bob.notified("contact.compared", outcome="verified", tries_left=3, **who)
+    assert js.status()["verified"] is True
+    (contact,) = (each for each in bob.call("contact.list") if each["contact"] == "comparer")
+    assert (contact["trust"], contact["verified_by"]) == ("verified", "secret")
+
+
+@pytest.mark.slow
+def test_static_keys_rotate(bench: Bench) -> None:
+    """Told on the open connection, and the next IK is for the new key (§3.3, §7.8)."""
+    dave = bench.node("dave")
+    js = bench.js("listen", "0", "--state", bench.state("rotator"))
+    dave.call("contact.add", link=js.event("listening")[0]["link"], name="rotator")
+    js.opened("XXhfs", resumed=False)
+    dave.call("key.rotate")
+    told = js.event("rotated")[0]["generation"]
+    js.write(op="rotate")
+    chat(dave, "rotator", js, "before", 2)
+    js.write(op="drop")
+    js.opened("IKhfs", resumed=True, count=2)  # with the new keys of both
+    assert js.status()["generation"] == told
+    js.write(op="rotate")
+    js.write(op="drop")  # before or after the notice has arrived: the old key answers as well
+    js.opened("IKhfs", resumed=True, count=3)
+    chat(dave, "rotator", js, "after", 2)
+    assert all(line["event"] != "retry_sent" for line in js.seen)
+
+
+@pytest.mark.slow
+def test_a_message_that_was_lost_is_missed_on_both_sides(bench: Bench, bob: Node) -> None:
+    """The JavaScript peer goes back to before the last message that it received (§8.6)."""
+    bob.call("contact.add", link=bench.js_link("loser"), name="loser")
+    js = dial(bench, bob, "loser")
+    js.opened("XXhfs", resumed=False)
+    chat(bob, "loser", js, "kept", 3)
+    lost = bob.call("message.send", contact="loser", text="lost")["message_id"]
+    bob.notified("message.state", message_id=lost, state="delivered")
+    js.write(op="close")
+    js.process.wait(PATIENCE_S)
+    js = bench.js("listen", "0", "--state", bench.state("loser"))
+    port = js.event("listening")[0]["port"]
+    js.write(op="forget")
+    bob.call("contact.address", contact="loser", addresses=[f"127.0.0.1:{port}"])
+    js.opened("IKhfs", resumed=False)
+    difference = bob.notified("ledger.differed", contact="loser")[0]
+    assert (difference["lost_there"], difference["lost_there_ids"]) == (1, [lost])
+    assert difference["forked"] is False
+    assert js.event("ledger")[0]["what"] == "lost by us"
+    js.write(op="tell-ledger")
+    chat(bob, "loser", js, "again", 2)
+    assert len(bob.call("message.ledger", contact="loser")) == 1
+
+
+@pytest.mark.slow
+def test_revocations_are_final(bench: Bench, bob: Node) -> None:
+    """Of either side, told on the open connection; no later one is taken (§3.7)."""
+    bob.call("contact.add", link=bench.js_link("revoked"), name="revoked")
+    js = dial(bench, bob, "revoked")
+    js.opened("XXhfs", resumed=False)
+    js.write(op="revoke")
+    assert js.event("closed")[0] | {"reason": ""} == {
+        "event": "closed", "code": 0x0E, "name": "KEY_REVOKED", "by": "peer", "reason": "",
+    }  # fmt: skip
+    bob.notified("contact.key", contact="revoked", news="revoked")
+    js = dial(bench, bob, "revoked")
+    assert js.event("closed")[0]["name"] == "KEY_REVOKED"
+
+    erin = bench.node("erin")
+    erin.call("contact.add", link=bench.js_link("witness"), name="witness")
+    js = dial(bench, erin, "witness", "--reconnect")
+    js.opened("XXhfs", resumed=False)
+    erin.call("key.revoke")
+    assert js.event("revoked")[0]["own"] is False
+    closed = js.event("closed")[0]
+    assert (closed["name"], closed["by"]) == ("KEY_REVOKED", "self")
 
 
 @pytest.mark.slow
