@@ -18,6 +18,7 @@ from p2pchat.interop.vectors import (
     handshakes,
     identities,
     negotiation,
+    sessions,
     statements,
     transport,
 )
@@ -38,6 +39,7 @@ def all_files() -> list[VectorFile]:
         handshakes,
         transport,
         conversation,
+        sessions,
         statements,
     )
     return [file for module in modules for file in module.files()]

@@ -1,4 +1,4 @@
-"""greeting.json, messages.json, session.json, errors.json (protocol.md §8, §9, §12)."""
+"""greeting.json, messages.json, errors.json (protocol.md §8.3, §9, §12)."""
 
 from __future__ import annotations
 
@@ -6,25 +6,15 @@ from typing import Any, Final
 
 import msgpack
 
-from p2pchat.crypto import x25519
-from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ErrorCode
 from p2pchat.interop.personas import seeded_rng
 from p2pchat.interop.vectors.form import VectorFile, from_hex, refused
-from p2pchat.ratchet.double_ratchet import init_responder
-from p2pchat.ratchet.state import RatchetSeed
 from p2pchat.session.codec import encode_map
 from p2pchat.session.delivery import (
-    DIGEST_LABEL,
-    Envelope,
-    SessionState,
     SessionSummary,
-    acknowledge,
-    can_resume,
-    next_digest,
 )
 from p2pchat.session.greeting import Announcement, Greeting, decode_greeting, encode_greeting
-from p2pchat.session.ledger import EMPTY, LEDGER_LABEL, LedgerSummary, extend
+from p2pchat.session.ledger import EMPTY, LedgerSummary, extend
 from p2pchat.session.messages import KINDS, Text, Unsupported, decode_message, encode_message
 
 VIOLATION: Final = ErrorCode.PROTOCOL_VIOLATION.name
@@ -52,15 +42,6 @@ def files() -> list[VectorFile]:
             _messages(),
             _bad_messages(),
             {"message": from_hex(decode_message)},
-        ),
-        VectorFile(
-            "session.json",
-            "protocol.md sections 8.4 to 8.6: digests, agreement, parts, acknowledgements, ledger; "
-            "the envelopes are placeholders (those of the ratchet are in ratchet.json)",
-            [_digests(), *_agreements(), *_parts(), _ledger()],
-            refused("ACK", VIOLATION, ACK_of_what_was_not_sent=(6).to_bytes(8, "big"))
-            + refused("ACK", VIOLATION, ACK_below_an_earlier_one=(1).to_bytes(8, "big")),
-            {"ACK": from_hex(lambda data: acknowledge(_state(), int.from_bytes(data, "big")))},
         ),
         VectorFile(
             "errors.json",
@@ -241,104 +222,3 @@ def _bad_messages() -> list[dict[str, str]]:
         statement_of_282_bytes=text(t="statement", signed=bytes(282)),
         message_of_a_kind_of_33_characters=text(t="k" * 33),
     )
-
-
-# --- Sessions -------------------------------------------------------------------------------------
-
-_ID: Final = seeded_rng("vectors/session")(16)
-_ENVELOPES: Final = [f"envelope {number}".encode() for number in range(1, 6)]
-
-
-def _digest(count: int) -> bytes:
-    digest = next_digest(b"", _ID)
-    for envelope in _ENVELOPES[:count]:
-        digest = next_digest(digest, envelope)
-    return digest
-
-
-def _digests() -> dict[str, Any]:
-    return {
-        "name": "digests of one direction",
-        "label": DIGEST_LABEL.decode(),
-        "session_id": _ID.hex(),
-        "envelopes": [envelope.hex() for envelope in _ENVELOPES],
-        "digests": [_digest(count).hex() for count in range(len(_ENVELOPES) + 1)],
-    }
-
-
-def _ledger() -> dict[str, Any]:
-    ids = [bytes([number]) * 16 for number in range(1, 5)]
-    return {
-        "name": "ledger of one direction",
-        "label": LEDGER_LABEL.decode(),
-        "message_ids": [message_id.hex() for message_id in ids],
-        "digests": [extend(EMPTY, ids[:count]).digest.hex() for count in range(len(ids) + 1)],
-    }
-
-
-def _state() -> SessionState:
-    """Return a side that has sent 5 envelopes, of which 2 were acknowledged, and received 3."""
-    rng = seeded_rng("vectors/session state")
-    ratchet = init_responder(
-        RatchetSeed(Secret(rng(32)), Secret(rng(32)), Secret(rng(32))),
-        ratchet_pair=x25519.generate(rng=rng),
-        associated_data=rng(96),
-    )
-    waiting = tuple(
-        Envelope(index, _ENVELOPES[index - 1], _digest(index), None) for index in (3, 4, 5)
-    )
-    return SessionState(_ID, ratchet, 5, 2, _digest(2), 3, bytes(32), waiting)
-
-
-def _agreements() -> list[dict[str, Any]]:
-    theirs = {
-        "everything arrived": SessionSummary(_ID, 3, 5, _digest(5)),
-        "one was lost": SessionSummary(_ID, 3, 4, _digest(4)),
-        "nothing new arrived": SessionSummary(_ID, 3, 2, _digest(2)),
-        "they sent one that did not arrive": SessionSummary(_ID, 4, 5, _digest(5)),
-        "another session": SessionSummary(bytes(16), 3, 5, _digest(5)),
-        "they forgot what they had acknowledged": SessionSummary(_ID, 3, 1, _digest(1)),
-        "they received what was not sent": SessionSummary(_ID, 3, 6, _digest(5)),
-        "they forgot what they had sent": SessionSummary(_ID, 2, 5, _digest(5)),
-        "they received something else": SessionSummary(_ID, 3, 5, _digest(4)),
-    }
-    state = _state()
-    return [
-        {
-            "name": f"agreement: {name}",
-            "ours": {
-                "session_id": _ID.hex(),
-                "sent": 5,
-                "acknowledged": 2,
-                "received": 3,
-                "digests_of_sent": {str(index): _digest(index).hex() for index in range(2, 6)},
-            },
-            "theirs": {
-                "id": summary.session_id.hex(),
-                "sent": summary.sent,
-                "received": summary.received,
-                "digest": summary.digest.hex(),
-            },
-            "say": "RESUME" if can_resume(state, summary) else "RESET",
-        }
-        for name, summary in theirs.items()
-    ]
-
-
-def _parts() -> list[dict[str, Any]]:
-    """Sizes only: the bytes would be zeros."""
-    cases = []
-    for length in (1270, 65508, 65509, 73728):
-        whole = 8 + length
-        sizes = [min(65516, whole - start) for start in range(0, whole, 65516)]
-        kinds = ["RATCHET_PART"] * (len(sizes) - 1) + ["RATCHET"]
-        cases.append(
-            {
-                "name": f"parts of an envelope of {length} bytes",
-                "envelope_bytes": length,
-                "parts": [
-                    {"kind": kind, "bytes": size} for kind, size in zip(kinds, sizes, strict=True)
-                ],
-            }
-        )
-    return cases

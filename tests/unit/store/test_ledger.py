@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -17,6 +20,12 @@ from p2pchat.store.ledger import DIGEST_EVERY, LAG_MAX
 from p2pchat.store.records import LedgerFinding
 from tests.unit.store.files import message_id
 
+VECTORS = Path(__file__).parents[2] / "vectors" / "protocol" / "session.json"
+LEDGERS = [
+    case
+    for case in json.loads(VECTORS.read_text())["cases"]
+    if case["name"].startswith("ledgers: ")
+]
 BOB = 1
 NOW = 5
 AGREED = LedgerFinding(at_ms=NOW)
@@ -228,6 +237,26 @@ def test_more_than_a_window_ahead_is_no_lag(two: Two) -> None:
     two.send(1, LAG_MAX + 1, acknowledged=False)
     two.alice.waiting = two.alice.waiting[:LAG_MAX]
     assert two.connect()[0].sent_elsewhere == LAG_MAX + 1
+
+
+def head(account: dict[str, Any], direction: str) -> Head:
+    return Head(account[direction], bytes.fromhex(account[f"{direction}_digest"]))
+
+
+@pytest.mark.parametrize("case", LEDGERS, ids=lambda case: case["name"].replace("ledgers: ", ""))
+def test_published_comparisons(side: Side, case: dict[str, Any]) -> None:
+    """R-8.6.3, R-8.6.4."""
+    ours = {key: [bytes.fromhex(one) for one in ids] for key, ids in case["ours"].items()}
+    ledger.delivered(side.execute, BOB, ours["sent"])
+    ledger.received(side.execute, BOB, ours["received"])
+    side.waiting = ours["waiting"]
+    theirs = case["theirs"]
+    found = side.compare(LedgerSummary(head(theirs, "sent"), head(theirs, "received")))
+    find = dict(case["find"])
+    find["lost_there_ids"] = tuple(bytes.fromhex(one) for one in find["lost_there_ids"])
+    assert found == LedgerFinding(**find, at_ms=NOW)
+    then = case["then"]
+    assert side.told == LedgerSummary(head(then, "sent"), head(then, "received"))
 
 
 def test_another_past_is_told_once(two: Two) -> None:

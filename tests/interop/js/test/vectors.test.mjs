@@ -11,7 +11,7 @@ import {
   issueRevocation, issueSuccession, parseCertificate, parseLink, parsePeerId, parseRevocationText,
   peerId, readRevocation, readSuccession, revocationText, safetyNumber, writeLink,
 } from '../src/identity.mjs';
-import { LEDGER_START, countMessage, newLedger } from '../src/ledger.mjs';
+import { LEDGER_START, compareLedger, countMessage, helloLedger, newLedger } from '../src/ledger.mjs';
 import { MESSAGE_KINDS, readMessage } from '../src/messages.mjs';
 import { LowOrderError, edPublic } from '../src/primitives.mjs';
 import { acknowledge, fits, parseHello } from '../src/session.mjs';
@@ -176,6 +176,27 @@ test('session.json: the ledger, agreement, acknowledgements', () => {
   assert.equal(hex(LEDGER_START), v.digests[0]);
   for (const id of v.message_ids) countMessage(chain, id);
   assert.deepEqual(chain.digests.map(hex), v.digests);
+  for (const { name, ours, theirs, find, then } of cases('session', 'ledgers: ')) {
+    const ledger = newLedger();
+    for (const direction of ['sent', 'received']) {
+      for (const id of ours[direction]) countMessage(ledger[direction], id);
+    }
+    const account = Object.fromEntries(Object.entries(theirs).map(
+      ([key, value]) => [key, typeof value === 'string' ? unhex(value) : BigInt(value)],
+    ));
+    const found = compareLedger(ledger, account, ours.waiting);
+    const counted = (what) => found.find((each) => each.what === what) ?? { count: 0, ids: [] };
+    assert.deepEqual({
+      lost_here: counted('lost by us').count,
+      sent_elsewhere: counted('unknown to us').count,
+      lost_there: counted('lost by the peer').count,
+      lost_there_ids: counted('lost by the peer').ids,
+      forked: found.some(({ what }) => what === 'forked'),
+    }, find, name);
+    assert.deepEqual(Object.fromEntries(Object.entries(helloLedger(ledger)).map(
+      ([key, value]) => [key, typeof value === 'number' ? value : hex(value)],
+    )), then, name);
+  }
   const state = ({ session_id: id, digests_of_sent: digests, ...ours }) => ({
     id: unhex(id), sent: ours.sent, received: ours.received, acked: ours.acknowledged,
     digestAcked: unhex(digests[ours.acknowledged]),
