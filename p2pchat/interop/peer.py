@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from p2pchat.crypto.secret import Rng
-from p2pchat.errors import ErrorCode, UnreachableError
+from p2pchat.errors import ErrorCode, ProtocolError, UnreachableError
 from p2pchat.identity.keys import peer_id
+from p2pchat.interop.peer_notices import learned
 from p2pchat.interop.personas import Persona
 from p2pchat.node.clock import Clock
 from p2pchat.session.connection import Connection
@@ -35,6 +36,7 @@ from p2pchat.session.events import (
     FirstMessageRead,
     MessageReceived,
     MessagesDelivered,
+    NoticeReceived,
     PeerAuthenticated,
     PeerGreeted,
     SendMessage,
@@ -45,6 +47,7 @@ from p2pchat.session.events import (
 )
 from p2pchat.session.messages import Text
 from p2pchat.session.negotiation import HYBRID_OFFER, OUR_OFFER
+from p2pchat.session.notices import Notice
 from p2pchat.transport.base import Stream, Transport
 
 CONTACTS_MAX: Final = 4096
@@ -67,6 +70,7 @@ class Contact:
         generation: Of its latest certificate.
         time_ms: Of its latest IK message.
         post_quantum: It has spoken a hybrid suite.
+        revoked: It is not to be talked to any more.
         session: As last committed.
         seen: Message ids that were taken.
         outbox: Echoes that were not acknowledged, in order.
@@ -77,6 +81,7 @@ class Contact:
     generation: int = 0
     time_ms: int = -1
     post_quantum: bool = False
+    revoked: bool = False
     session: SessionState | None = None
     seen: set[bytes] = field(default_factory=set)
     outbox: list[Text] = field(default_factory=list)
@@ -200,6 +205,8 @@ class ScriptedPeer:
                 self._on_text(link, text)
             case MessagesDelivered(delivered=ids):
                 self._delivered(link, ids)
+            case NoticeReceived(notice):
+                self._noticed(link, notice)
             case SessionBroke():
                 contact = self._contact_of(link)
                 contact.session = None
@@ -220,6 +227,8 @@ class ScriptedPeer:
 
     def _admit(self, link: _Link, event: PeerAuthenticated) -> Attach | Close:
         contact = self._contact(event.identity)
+        if contact.revoked:
+            return Close(ErrorCode.KEY_REVOKED, "the key is revoked")
         if event.certificate.generation < contact.generation:
             return Close(ErrorCode.CERTIFICATE_INVALID, "an outdated certificate")
         if contact.post_quantum and not event.post_quantum:
@@ -243,6 +252,24 @@ class ScriptedPeer:
             version="{}.{}".format(*event.version),
         )
         return Attach(accepted=True, name=self.who.name, session=contact.session)
+
+    def _noticed(self, link: _Link, notice: Notice) -> None:
+        contact = self._contact_of(link)
+        try:
+            certificate = learned(
+                notice,
+                link.identity or b"",
+                generation=contact.generation,
+                own_static=self.who.static.public,
+                is_open=link.connection.is_open,
+                now_ms=self._clock.wall_ms(),
+            )
+        except ProtocolError as error:
+            contact.revoked = contact.revoked or error.code is ErrorCode.KEY_REVOKED
+            self._send(link, Close(error.code, str(error)))
+            return
+        if certificate is not None:
+            contact.static, contact.generation = certificate.static, certificate.generation
 
     def _on_session(self, link: _Link, event: SessionStarted | SessionResumed) -> None:
         if isinstance(event, SessionStarted):

@@ -18,11 +18,12 @@ from p2pchat.constants import KEY_LEN
 from p2pchat.crypto import x25519
 from p2pchat.crypto.x25519 import KeyPair
 from p2pchat.errors import InvalidKeyError, UnreachableError
-from p2pchat.identity.certificate import parse_and_verify
+from p2pchat.identity.certificate import Certificate, parse_and_verify
 from p2pchat.interop.check import command, dialler, listener
 from p2pchat.interop.check.registry import Role, checks_of
 from p2pchat.interop.check.requirements import ELSEWHERE
 from p2pchat.interop.peer import Contact, ScriptedPeer
+from p2pchat.interop.peer_notices import learned
 from p2pchat.interop.personas import persona, seeded_rng
 from p2pchat.node.clock import SystemClock
 from p2pchat.node.views import ContactRequested, MessageArrived
@@ -31,6 +32,7 @@ from p2pchat.session.events import Answer, AskAgain, FirstMessageRead, PeerAuthe
 from p2pchat.session.frames import decode_inner, encode_inner, encode_refusal
 from p2pchat.session.greeting import Announcement
 from p2pchat.session.messages import Text
+from p2pchat.session.notices import Notice
 from p2pchat.session.opening import Opening
 from p2pchat.session.outgoing import Outgoing
 from p2pchat.transport.memory import MemoryNetwork
@@ -376,6 +378,33 @@ def resumes_anything(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
     return ScriptedPeer
 
 
+def told_any_generation(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
+    def lax(notice: Notice, sender: bytes, **known: Any) -> Certificate | None:
+        return learned(notice, sender, **known | {"generation": 0})
+
+    patch.setattr("p2pchat.interop.peer.learned", lax)
+    return ScriptedPeer
+
+
+def compares_at_once(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
+    def lax(notice: Notice, sender: bytes, **known: Any) -> Certificate | None:
+        return learned(notice, sender, **known | {"is_open": True})
+
+    patch.setattr("p2pchat.interop.peer.learned", lax)
+    return ScriptedPeer
+
+
+def forgets_revocations(patch: pytest.MonkeyPatch) -> type[ScriptedPeer]:
+    del patch
+
+    class Forgetful(ScriptedPeer):
+        def _admit(self, link: Any, event: PeerAuthenticated) -> Any:
+            self._contact(event.identity).revoked = False
+            return super()._admit(link, event)
+
+    return Forgetful
+
+
 BROKEN: dict[str, tuple[Break, set[str]]] = {
     "takes any padding": (lax_padding, {"R-7.2.2"}),
     "pads with ones": (padding_of_ones, {"R-7.2.1"}),
@@ -403,6 +432,9 @@ BROKEN: dict[str, tuple[Break, set[str]]] = {
     "refuses message 3 in the clear": (clear_refusals, {"R-5.4.6"}),
     "hangs up without a word": (wordless, {"R-7.1.1", "R-7.5.1"}),
     "resumes what does not fit": (resumes_anything, {"R-8.4.2"}),
+    "takes any generation that it is told": (told_any_generation, {"R-7.8.4"}),
+    "forgets a revocation": (forgets_revocations, {"R-3.7.4"}),
+    "compares before it has agreed": (compares_at_once, {"R-7.8.7"}),
 }
 CONTROL = {"R-4.2.4", "R-13.1.1", "R-7.4.2"}
 """Kept by all of them, but for those whose frames cannot be read."""

@@ -52,7 +52,8 @@ class Check:
 
 _MODULES: Final = (
     *("dial_first", "dial_clear", "dial_handshake", "dial_certificates", "dial_transport"),
-    *("dial_greeting", "dial_session", "answer_first", "answer_frames", "answer_bad"),
+    *("dial_greeting", "dial_session", "dial_notices"),
+    *("answer_first", "answer_frames", "answer_bad"),
 )
 """Where the checks are; within a role and a story they run in this order."""
 _CHECKS: Final[list[Check]] = []

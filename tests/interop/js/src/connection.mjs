@@ -110,7 +110,10 @@ export class Connection {
       this.ended = true;
       this.io.end();
     }
-    for (const event of events) this.io.emit(event);
+    if (events.length === 0) return;
+    this.#unit(() => { // what is said to all of them is stored in one write
+      for (const event of events) this.io.emit(event);
+    });
   }
 
   #emit(event) {
