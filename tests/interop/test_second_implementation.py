@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 JS = Path(__file__).parent / "js"
 TEXTS_EACH_WAY = 20
-BURST = 600
+BURST = 1100
+"""More than the frames of one key, in each direction."""
 PATIENCE_S = 15.0
 
 pytestmark = pytest.mark.skipif(
