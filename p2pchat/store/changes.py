@@ -41,9 +41,21 @@ CREATE TABLE agreement (
     kinds TEXT NOT NULL DEFAULT '',
     read_to INTEGER NOT NULL DEFAULT 0,
     timer_s INTEGER NOT NULL DEFAULT 0,
-    timer_before_s INTEGER NOT NULL DEFAULT 0,
-    timer_accepted_s INTEGER NOT NULL DEFAULT 0
+    timer_before_s INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+CREATE TABLE timer_proposal (
+    contact_id INTEGER NOT NULL REFERENCES contact ON DELETE CASCADE,
+    whose TEXT NOT NULL CHECK (whose IN ('ours', 'theirs', 'spent')),
+    message_id BLOB NOT NULL,
+    seconds INTEGER NOT NULL,
+    PRIMARY KEY (contact_id, whose)
+) STRICT, WITHOUT ROWID;
+"""
+"""``deleted`` rows hold no text. ``lifetime_s`` runs from ``expires_at_ms`` being set on."""
+
+CROSSINGS: Final = """
+ALTER TABLE agreement ADD COLUMN timer_accepted_s INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE timer_proposal RENAME TO timer_proposal_one_each;
 CREATE TABLE timer_proposal (
     contact_id INTEGER NOT NULL REFERENCES contact ON DELETE CASCADE,
     whose TEXT NOT NULL CHECK (whose IN ('ours', 'theirs', 'spent')),
@@ -51,8 +63,11 @@ CREATE TABLE timer_proposal (
     seconds INTEGER NOT NULL,
     PRIMARY KEY (contact_id, message_id)
 ) STRICT, WITHOUT ROWID;
+INSERT INTO timer_proposal SELECT contact_id, whose, message_id, seconds
+    FROM timer_proposal_one_each;
+DROP TABLE timer_proposal_one_each;
 """
-"""``deleted`` rows hold no text. ``lifetime_s`` runs from ``expires_at_ms`` being set on."""
+"""Several proposals can be spent at a time."""
 
 EXPIRED_MAX: Final = 256
 """Messages removed in one transaction."""

@@ -177,9 +177,10 @@ def _to_version_2(connection: apsw.Connection) -> None:
 
 
 def _to_version_3(connection: apsw.Connection) -> None:
-    """Until when a message may wait, and since when it is here."""
+    """Until when a message may wait, since when it is here, and which timers were proposed."""
     connection.execute(unsent.COLUMNS)
     connection.execute(history.ARRIVALS)
+    connection.execute(changes.CROSSINGS)
 
 
 MIGRATIONS: Final[tuple[Callable[[apsw.Connection], None], ...]] = (

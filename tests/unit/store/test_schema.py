@@ -176,3 +176,16 @@ def test_version_1_brings_along_who_was_verified_and_how(tmp_path: Path) -> None
     ).fetchall()
     connection.close()
     assert found == [(None, 0), ("number", 0)]
+
+
+def test_proposals_of_a_timer_are_brought_forward() -> None:
+    """Version 2 had room for one that is spent."""
+    connection = apsw.Connection(":memory:")
+    schema.migrate(connection, schema.MIGRATIONS[:2])
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("INSERT INTO timer_proposal VALUES (1, 'spent', x'0a', 60)")
+    schema.migrate(connection)
+    connection.execute("INSERT INTO timer_proposal VALUES (1, 'spent', x'0b', 30)")
+    rows = list(connection.execute("SELECT message_id, seconds FROM timer_proposal ORDER BY 1"))
+    assert rows == [(b"\x0a", 60), (b"\x0b", 30)]
+    connection.close()
