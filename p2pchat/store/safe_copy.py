@@ -7,9 +7,9 @@ made after the log was folded in, and is as encrypted as what it copies.
 It holds the keys of that moment, which must not outlive their time, so it goes in the same start:
 once the migration is committed and synced, the database was closed (which folds its log in) and
 opened again, every page of it was read, and it has still the same identity and whom it had contact
-with. If it has not, the copy is put back as after a migration that failed. A process that is killed before
-that leaves the copy, and the next start looks in the same way; it then puts nothing back by itself,
-since it cannot know what has been written since.
+with. If it has not, the copy is put back as after a migration that failed. A process that is killed
+before that leaves the copy, and the next start looks in the same way; it then puts nothing back by
+itself, since it cannot know what has been written since.
 """
 
 from __future__ import annotations
