@@ -6,7 +6,9 @@ is a few hashes away. The ids stay when messages are deleted: they are random an
 
 Our own direction is *uncertain* after it was taken over while messages waited for their
 acknowledgement: the peer may have had some of them before, and then does not count them again,
-which an acknowledgement does not tell. Until the next HELLO sets it right, nothing is claimed.
+which an acknowledgement does not tell. Until a HELLO that finds none of them waiting sets it right,
+nothing is claimed. Messages that were queued since and have not left are no obstacle: otherwise
+who always has something to say when a connection begins would stay uncertain for ever.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ _OUT: Final = "out"
 
 def summary(execute: Execute, contact_id: int) -> LedgerSummary:
     """Return both directions of a contact's ledger, as the peer is told."""
-    sent = EMPTY if _is_uncertain(execute, contact_id) else _head(execute, contact_id, _OUT)
+    sent = EMPTY if is_uncertain(execute, contact_id) else _head(execute, contact_id, _OUT)
     return LedgerSummary(sent, _head(execute, contact_id, _IN))
 
 
@@ -98,6 +100,7 @@ def compare(
     theirs: LedgerSummary,
     undelivered: Sequence[bytes],
     *,
+    has_left: bool,
     at_ms: int,
     told: Head | None = None,
 ) -> LedgerFinding | None:
@@ -109,15 +112,20 @@ def compare(
         theirs: As in the peer's HELLO.
         undelivered: Ids of our messages without acknowledgement, oldest first; the first
             ``LAG_MAX`` will do.
+        has_left: Some of these were sent, or taken for sent: the peer may have them.
         at_ms: Wall clock.
         told: What the peer says it sent, if the person knows already that it is another past.
 
     Returns:
         How they differ, stored as well; None if they agree.
     """
-    lost_there, ids, sent_elsewhere, out_forked = _compare_sent(
-        execute, contact_id, theirs.received, undelivered
-    )
+    if is_uncertain(execute, contact_id):
+        _take_over(execute, contact_id, _OUT, theirs.received, uncertain=has_left)
+        lost_there, ids, sent_elsewhere, out_forked = _AGREED
+    else:
+        lost_there, ids, sent_elsewhere, out_forked = _compare_sent(
+            execute, contact_id, theirs.received, undelivered
+        )
     lost_here, in_forked = _compare_received(execute, contact_id, theirs.sent)
     in_forked = in_forked and theirs.sent != told
     finding = LedgerFinding(
@@ -139,6 +147,15 @@ def agrees(execute: Execute, contact_id: int, sent: Head) -> bool:
     return ours is None or ours == sent.digest
 
 
+def is_uncertain(execute: Execute, contact_id: int) -> bool:
+    """Tell whether our own direction is not known for certain, and so not compared."""
+    rows = execute(
+        "SELECT uncertain FROM ledger_head WHERE contact_id = ? AND direction = 'out'",
+        (contact_id,),
+    )
+    return bool(rows and rows[0][0])
+
+
 def findings(execute: Execute, contact_id: int, limit: int, id_len: int) -> list[LedgerFinding]:
     """Return the newest findings, newest first."""
     return [
@@ -158,16 +175,17 @@ def findings(execute: Execute, contact_id: int, limit: int, id_len: int) -> list
     ]
 
 
+_Sent = tuple[int, tuple[bytes, ...], int, bool]
+_AGREED: Final[_Sent] = (0, (), 0, False)
+
+
 def _compare_sent(
     execute: Execute, contact_id: int, theirs: Head, undelivered: Sequence[bytes]
-) -> tuple[int, tuple[bytes, ...], int, bool]:
+) -> _Sent:
     """Our direction: lost there, their ids, sent elsewhere, forked."""
     ours = _head(execute, contact_id, _OUT)
-    if _is_uncertain(execute, contact_id):
-        _take_over(execute, contact_id, _OUT, theirs, uncertain=bool(undelivered))
-        return 0, (), 0, False
     if theirs == ours:
-        return 0, (), 0, False
+        return _AGREED
     if theirs.count < ours.count:
         known = _digest_at(execute, contact_id, _OUT, theirs.count)
         lost = ours.count - theirs.count
@@ -179,7 +197,7 @@ def _compare_sent(
         return lost, tuple(row[0] for row in ids), 0, known not in (None, theirs.digest)
     ahead = theirs.count - ours.count
     if 0 < ahead <= LAG_MAX and extend(ours, undelivered[:ahead]) == theirs:
-        return 0, (), 0, False  # their acknowledgements are on the way
+        return _AGREED  # their acknowledgements are on the way
     _take_over(execute, contact_id, _OUT, theirs, uncertain=bool(undelivered))
     return 0, (), ahead, ahead == 0
 
@@ -235,14 +253,6 @@ def _take_over(
         " uncertain = excluded.uncertain",
         (contact_id, direction, head.count, head.digest, uncertain),
     )
-
-
-def _is_uncertain(execute: Execute, contact_id: int) -> bool:
-    rows = execute(
-        "SELECT uncertain FROM ledger_head WHERE contact_id = ? AND direction = 'out'",
-        (contact_id,),
-    )
-    return bool(rows and rows[0][0])
 
 
 def _head(execute: Execute, contact_id: int, direction: str) -> Head:

@@ -68,6 +68,37 @@ async def test_a_copy_that_was_put_back(world: World) -> None:
     assert told(bob) == [of_bob]
 
 
+async def test_who_always_has_something_to_say_is_heard(world: World) -> None:
+    """What has not left yet keeps nobody uncertain, though something waits at each greeting."""
+    alice, bob = await world.two()
+
+    async def meet(text: str) -> str:
+        sent = await alice.node.send("bob", text)
+        await bob.start()
+        await delivered(alice, "bob")
+        return sent.message_id
+
+    await say(alice, bob, "a1")
+    await alice.stop()
+    alice.save("copy")
+    await alice.start()
+    await online(alice, "bob")
+    await say(alice, bob, "a2")
+    await alice.stop()
+    alice.restore("copy")
+    await bob.stop()
+    await alice.start()
+    await meet("a3")
+    await bob.stop()
+    bob.save("copy")
+    lost = await meet("a4")
+    await bob.stop()
+    bob.restore("copy")
+    await meet("a5")
+    assert [one.lost_there_ids for one in told(alice)] == [(), (lost,)]
+    assert [one.lost_here for one in told(bob)] == [1]
+
+
 async def test_ordinary_life_differs_never(world: World) -> None:
     """Restarts on both sides, with messages waiting on both."""
     alice, bob = await world.two()

@@ -13,7 +13,7 @@ from p2pchat.store import audit, ledger
 from p2pchat.store.audit_types import AuditEvent, AuditLog, AuditRecord
 from p2pchat.store.operations.base import Operations
 from p2pchat.store.operations.messages import MessageOperations
-from p2pchat.store.records import LedgerFinding
+from p2pchat.store.records import DeliveryState, LedgerFinding
 
 
 class AuditOperations(Operations):
@@ -68,8 +68,24 @@ class LedgerOperations(MessageOperations):
     ) -> LedgerFinding | None:
         """See ``ports.Transaction``."""
         waiting = self.undelivered(contact_id, ledger.LAG_MAX, unsealed_only=False)
-        ids = [message.message_id for message in waiting]
-        return ledger.compare(self._execute, contact_id, theirs, ids, at_ms=at_ms, told=told)
+        was_uncertain = ledger.is_uncertain(self._execute, contact_id)
+        finding = ledger.compare(
+            self._execute,
+            contact_id,
+            theirs,
+            [message.message_id for message in waiting],
+            has_left=any(message.state is DeliveryState.SENT for message in waiting),
+            at_ms=at_ms,
+            told=told,
+        )
+        if not was_uncertain and ledger.is_uncertain(self._execute, contact_id):
+            # In the past that is lost here, each that waits may have left.
+            self._execute(
+                "UPDATE message SET state = 'sent' WHERE contact_id = ? AND direction = 'out'"
+                " AND state = 'queued'",
+                (contact_id,),
+            )
+        return finding
 
     def ledger_agrees(self, contact_id: int, sent: Head) -> bool:
         """See ``ports.Transaction``."""

@@ -54,7 +54,9 @@ class Side:
         return ledger.summary(self.execute, BOB)
 
     def compare(self, theirs: LedgerSummary) -> LedgerFinding:
-        found = ledger.compare(self.execute, BOB, theirs, self.waiting, at_ms=NOW)
+        found = ledger.compare(
+            self.execute, BOB, theirs, self.waiting, has_left=bool(self.waiting), at_ms=NOW
+        )
         return found or AGREED
 
     def copy(self) -> bytes:
@@ -265,7 +267,9 @@ def test_another_past_is_told_once(two: Two) -> None:
     theirs = LedgerSummary(Head(4, b"x" * 32), EMPTY)
 
     def compare(told: Head | None) -> LedgerFinding | None:
-        return ledger.compare(two.bob.execute, BOB, theirs, [], at_ms=NOW, told=told)
+        return ledger.compare(
+            two.bob.execute, BOB, theirs, [], has_left=False, at_ms=NOW, told=told
+        )
 
     assert compare(None) == LedgerFinding(forked=True, at_ms=NOW)
     assert compare(theirs.sent) is None

@@ -9,6 +9,7 @@ import pytest
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ContactError, StoreError, UnknownContactError, UsageError
 from p2pchat.identity.trust import Pin, Trust
+from p2pchat.session.ledger import EMPTY, LedgerSummary, extend
 from p2pchat.store.database import Database
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import (
@@ -364,3 +365,20 @@ async def test_a_transaction_is_of_no_use_after_its_unit(store: Database) -> Non
         leaked = await run(lambda transaction: transaction)
         with pytest.raises(StoreError, match="after its unit"):
             leaked.contacts()
+
+
+async def test_what_may_have_left_in_a_lost_past_counts_as_sent(store: Database) -> None:
+    """R-8.6.3: until none of it waits any more, our chain is not compared."""
+    bob = await store.write(new_contact)
+    await store.write(lambda t: t.add_message(outgoing(bob, 1, "queued in the copy")))
+    ahead = LedgerSummary(EMPTY, extend(EMPTY, [message_id(1), message_id(9)]))
+    assert (await store.write(lambda t: t.compare_ledger(bob, ahead, at_ms=0))) is not None
+    waiting = await store.read(lambda t: t.undelivered(bob, 10, unsealed_only=True))
+    assert [message.state for message in waiting] == [DeliveryState.SENT]
+    # It goes again and is acknowledged, and the peer does not count it a second time.
+    await store.write(lambda t: t.add_message(outgoing(bob, 2, "queued since")))
+    assert (await store.write(lambda t: t.compare_ledger(bob, ahead, at_ms=0))) is None
+    await store.write(lambda t: t.count_delivered(bob, [message_id(1)]))
+    await store.write(lambda t: t.set_message_state(bob, [message_id(1)], DeliveryState.DELIVERED))
+    assert (await store.write(lambda t: t.compare_ledger(bob, ahead, at_ms=0))) is None
+    assert (await store.read(lambda t: t.ledger(bob))).sent == ahead.received
