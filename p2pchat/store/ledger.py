@@ -237,16 +237,17 @@ def _append(
 def _take_over(
     execute: Execute, contact_id: int, direction: str, head: Head, *, uncertain: bool
 ) -> None:
-    """Go on from the peer's chain; what lies between is unknown here."""
-    execute(
-        "DELETE FROM ledger WHERE contact_id = ? AND direction = ? AND number >= ?",
-        (contact_id, direction, head.count),
-    )
-    if head.count:
+    """Go on from the peer's chain; what lies between, if it is not ours, is unknown here."""
+    if head != _head(execute, contact_id, direction):
         execute(
-            "INSERT INTO ledger VALUES (?, ?, ?, NULL, ?)",
-            (contact_id, direction, head.count, head.digest),
+            "DELETE FROM ledger WHERE contact_id = ? AND direction = ? AND number >= ?",
+            (contact_id, direction, head.count),
         )
+        if head.count:
+            execute(
+                "INSERT INTO ledger VALUES (?, ?, ?, NULL, ?)",
+                (contact_id, direction, head.count, head.digest),
+            )
     execute(
         "INSERT INTO ledger_head VALUES (?, ?, ?, ?, ?) ON CONFLICT (contact_id, direction)"
         " DO UPDATE SET count = excluded.count, digest = excluded.digest,"

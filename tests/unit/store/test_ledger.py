@@ -201,6 +201,17 @@ def test_after_going_back_an_acknowledgement_may_be_of_an_old_message(two: Two) 
     assert two.alice.told.sent == two.bob.told.received
 
 
+def test_what_was_said_in_uncertainty_is_named_when_it_is_lost(side: Side) -> None:
+    ledger.delivered(side.execute, BOB, ids(1, 1))
+    side.waiting = ids(2, 2)
+    side.compare(LedgerSummary(EMPTY, chain(1, 9)))
+    ledger.delivered(side.execute, BOB, ids(2, 2))
+    side.waiting = []
+    assert side.compare(LedgerSummary(EMPTY, chain(1, 9, 2))) == AGREED
+    found = side.compare(LedgerSummary(EMPTY, chain(1, 9)))
+    assert (found.lost_there, found.lost_there_ids) == (1, tuple(ids(2, 2)))
+
+
 def test_both_went_back(two: Two) -> None:
     two.send(1, 5)
     copies = two.alice.copy(), two.bob.copy()
