@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from p2pchat.crypto.secret import Secret
 from p2pchat.errors import ErrorCode, LocalProtocolError
+from p2pchat.identity.succession import succeed
 from p2pchat.session.events import (
     Accept,
     Attach,
@@ -16,7 +20,7 @@ from p2pchat.session.events import (
     SessionStarted,
 )
 from p2pchat.session.frames import Kind
-from p2pchat.session.greeting import Greeting, encode_greeting
+from p2pchat.session.greeting import Announcement, Greeting, encode_greeting
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.session.messages import Text
 from p2pchat.session.states import State
@@ -90,6 +94,32 @@ def test_an_account_of_the_conversation_goes_to_the_accepted_alone() -> None:
     pair.command(pair.b, Accept("Bob", ledger=bobs))
     pair.pump()
     assert greetings(pair.a)[1:] == [PeerGreeted(True, "Bob", None, bobs)]
+
+
+def announced(to: str) -> Announcement:
+    """An old identity of alice's says that ``to`` takes its place."""
+    succession = succeed(Secret(b"o" * 32), person(to).identity.seed, now_ms=1)
+    return Announcement(7, succession)
+
+
+def test_announcements_and_kinds_go_to_the_accepted_alone() -> None:
+    """R-3.7.9: with the first HELLO, or with the second that accepts."""
+    kinds, announcement = frozenset({"text", "edit"}), announced("alice")
+    first = Attach(True, "Alice", announcement=announcement, kinds=kinds)
+    second = Accept("Alice", announcement=announcement, kinds=kinds)
+    arrived = PeerGreeted(True, "Alice", None, announcement=announcement, kinds=kinds)
+    assert greetings(attached(first, Attach(False, "Bob")).b) == [arrived]
+    pair = attached(replace(first, accepted=False), Attach(True, "Bob"))
+    pair.command(pair.a, second)
+    pair.pump()
+    assert greetings(pair.b) == [PeerGreeted(False, None, None), arrived]
+
+
+def test_nobody_announces_somebody_else() -> None:
+    """R-3.7.9."""
+    pair = attached(Attach(True, "Alice", announcement=announced("carol")), Attach(True, "Bob"))
+    assert closed(pair.b).code is ErrorCode.PROTOCOL_VIOLATION
+    assert not greetings(pair.b)
 
 
 def test_or_on_the_next_one() -> None:
