@@ -84,15 +84,18 @@ class TwoNodes(RuleBasedStateMachine):
         if side.runs:
             self._do(work())
 
-    @rule(number=sides)
-    def take_back(self, number: int) -> None:
+    @rule(number=sides, looks=st.integers(0, 8))
+    def take_back(self, number: int, looks: int) -> None:
+        """Take back what was queued a moment ago; meanwhile it may have left."""
         side = self._two.sides[number]
 
         async def work() -> None:
             node, name = side.person.node, self._two.other(side).person.name
+            await self._two.say(side)
             queued = [view for view in await side.person.history(name) if view.state == "queued"]
-            for view in queued[:1]:
-                with contextlib.suppress(UsageError):  # it leaves this very moment
+            await self._two.look(looks)
+            for view in queued[-1:]:
+                with contextlib.suppress(UsageError):
                     await node.cancel(name, view.message_id)
                     side.cancelled.add(view.message_id)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from p2pchat.config import Config
+from p2pchat.constants import SESSION_ID_LEN
 from p2pchat.errors import StoreError
 from p2pchat.node.presence import Reason
 from p2pchat.node.sessions import MISMATCH
@@ -44,6 +45,7 @@ class Side:
 
     Attributes:
         saved: The label of the copy of their profile.
+        session: The id of the session in it, if there is one.
         renewed: An older database was put back since that copy was made, and known as such: the
             static key is of a generation that no key in the copy, nor its successors, will reach.
         restored: How often a copy was put back since the last settling.
@@ -51,6 +53,8 @@ class Side:
         sent: Ids of their messages at the last settling, in order.
         got: Ids of the other's messages that they had then, in order.
         events_seen: How many of their node's events came before the last settling.
+        findings: What their profile held of differences between the accounts then.
+        told: What they were told of the accounts since.
         refusal: Why the other side refused them, when they last acted on it.
     """
 
@@ -59,12 +63,15 @@ class Side:
     runs: bool = False
     disk: DyingStore | None = None
     saved: str = ""
+    session: bytes | None = None
     renewed: bool = False
     restored: int = 0
     cancelled: set[str] = field(default_factory=set)
     sent: list[str] = field(default_factory=list)
     got: list[str] = field(default_factory=list)
     events_seen: int = 0
+    findings: set[LedgerView] = field(default_factory=set)
+    told: set[LedgerView] = field(default_factory=set)
     refusal: Reason | None = None
 
     def restarts(self) -> list[str]:
@@ -72,10 +79,10 @@ class Side:
         news = self.person.events[self.events_seen :]
         return [event.cause for event in news if isinstance(event, SessionRestarted)]
 
-    def differences(self) -> list[LedgerView]:
+    def differences(self) -> set[LedgerView]:
         """What was told of the accounts since the last settling."""
         news = self.person.events[self.events_seen :]
-        return [event.ledger for event in news if isinstance(event, LedgersDiffered)]
+        return {event.ledger for event in news if isinstance(event, LedgersDiffered)}
 
 
 class Couple:
@@ -97,6 +104,7 @@ class Couple:
             Side(bob, SkewedClock(self.clock)),
         )
         self._settled_at = 0
+        self._interrupted = False
 
     async def meet(self) -> None:
         """Let both add each other; copies are made."""
@@ -184,6 +192,7 @@ class Couple:
             stopping = group.create_task(side.person.stop())
             await self.until(stopping.done)
         side.runs = False
+        self._interrupted |= any(one.restored for one in self.sides)
         if not was_cut:
             self.network.heal()
 
@@ -205,11 +214,19 @@ class Couple:
         side.person.restore(left)
 
     async def copy(self, side: Side) -> None:
-        if side.runs:
-            await self.crash(side)
+        if not side.runs:
+            await self.start(side)
+        side.session = await self._session(side)
+        await self.crash(side)
         side.saved, side.renewed = f"copy {next(self.numbers)}", False
         side.person.save(side.saved)
         await self.start(side)
+
+    async def _session(self, side: Side) -> bytes | None:
+        """Return the id of the stored session."""
+        peer = side.person.node._book.find(self.other(side).person.name)
+        stored = await side.person.node._env.store.read(lambda tx: tx.session(peer.contact_id))
+        return None if stored is None else stored.state[1 : 1 + SESSION_ID_LEN]
 
     async def put_back(self, side: Side, *, whole: bool) -> None:
         """Put the copy back; who opens an older database alone finds it out at once.
@@ -237,6 +254,8 @@ class Couple:
         healed = await side.person.node.audit.records(1, AuditKind.SESSION_HEALED)
         told = [one.context.get("reason") for one in healed if one.at_ms >= since_ms]
         assert told == ([OLDER_DATABASE] if is_older else [])
+        if is_older and side.session is not None:
+            assert await self._session(side) != side.session  # its keys would be used again
         await self.crash(side)
 
     # --- What must hold ---------------------------------------------------------------------------
@@ -259,10 +278,17 @@ class Couple:
     async def _history(self, side: Side) -> list[MessageView]:
         return await side.person.history(self.other(side).person.name)
 
+    async def _findings(self, side: Side) -> set[LedgerView]:
+        return set(await side.person.node.ledger(self.other(side).person.name, 1000))
+
     async def settle(self) -> None:
         """Bring the two together, and look at everything that must be true of them then."""
         await self.make_good()
         await self.exchange()
+        for side in self.sides:
+            side.told = side.differences()
+            if self._interrupted:  # what its node ended before announcing is in the profile
+                side.told |= await self._findings(side) - side.findings
         if any(side.restored for side in self.sides):
             # What was taken over from the other side's account is certain with the next greeting.
             await self.crash(self.sides[0])
@@ -280,7 +306,9 @@ class Couple:
             side.sent = [view.message_id for view in history if view.direction == "out"]
             side.got = [view.message_id for view in history if view.direction == "in"]
             side.events_seen = len(side.person.events)
+            side.findings = await self._findings(side)
             side.restored = 0
+        self._interrupted = False
         self._settled_at = next(self.numbers)
 
     def _check(
@@ -307,9 +335,8 @@ class Couple:
             assert set(got) - set(receiver.got) <= set(sent)
             assert [one for one in new if one in set(new_got)] == new_got
             assert not sender.cancelled & (set(got) - set(receiver.got))
-            told = receiver.differences()
-            assert sum(ledger.lost_here for ledger in told) >= len(missing)
-            named = {one for ledger in sender.differences() for one in ledger.lost_there_ids}
+            assert sum(ledger.lost_here for ledger in receiver.told) >= len(missing)
+            named = {one for ledger in sender.told for one in ledger.lost_there_ids}
             assert named >= missing
         if not (sender.restored and receiver.restored):
             since = [number for number in numbers if number > self._settled_at]
