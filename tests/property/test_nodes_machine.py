@@ -84,13 +84,17 @@ class TwoNodes(RuleBasedStateMachine):
         if side.runs:
             self._do(work())
 
-    @rule(number=sides, looks=st.integers(0, 8))
-    def take_back(self, number: int, looks: int) -> None:
-        """Take back what was queued a moment ago; meanwhile it may have left."""
+    @rule(number=sides, alone=st.booleans(), looks=st.integers(0, 8))
+    def take_back(self, number: int, alone: bool, looks: int) -> None:
+        """Take back what was queued a moment ago; unless the side is alone, it may have left."""
         side = self._two.sides[number]
 
         async def work() -> None:
             node, name = side.person.node, self._two.other(side).person.name
+            if alone:
+                if self._two.other(side).runs:
+                    await self._two.crash(self._two.other(side))
+                await self._two.live(60)
             await self._two.say(side)
             queued = [view for view in await side.person.history(name) if view.state == "queued"]
             await self._two.look(looks)
@@ -108,12 +112,7 @@ class TwoNodes(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([20, 60, 700]))
     def pass_much_time(self, seconds: int) -> None:
-        async def work() -> None:
-            for _ in range(10):
-                self._two.clock.advance(seconds / 10)
-                await self._two.look(3)
-
-        self._do(work())
+        self._do(self._two.live(seconds))
 
     @rule()
     def partition(self) -> None:

@@ -127,6 +127,14 @@ def test_each_message_counts_once(side: Side) -> None:
     assert ledger.summary(side.execute, 2) == LedgerSummary(EMPTY, EMPTY)
 
 
+def test_what_was_counted_is_known(side: Side) -> None:
+    ledger.received(side.execute, BOB, ids(1, 1))
+    ledger.delivered(side.execute, BOB, ids(2, 2))
+    assert ledger.holds(side.execute, BOB, message_id(1))
+    assert not ledger.holds(side.execute, BOB, message_id(2))  # ours
+    assert not ledger.holds(side.execute, BOB + 1, message_id(1))
+
+
 @pytest.mark.parametrize("count", [0, 1, DIGEST_EVERY - 1, DIGEST_EVERY, 3 * DIGEST_EVERY + 7])
 def test_every_beginning_is_known(side: Side, count: int) -> None:
     """R-8.6.5."""
