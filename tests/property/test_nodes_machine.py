@@ -1,12 +1,13 @@
 """Two whole nodes, and everything that befalls people who chat (protocol.md §8, §10).
 
-Rules: say something, take it back; let a little time pass, or much; partition and heal the network;
-crash; lose the power in the midst of writing; put an older copy of the profile, or of its database
-alone, back, on one side, on both, over and over, or from another past; set a clock wrong. At each
-settling, and at the end, the network is whole, both nodes run, the clocks are right, and then, of
-what was said since the last settling:
+Rules: say something, for a while only, take it back; let a little time pass, or much; partition and
+heal the network; crash; lose the power in the midst of writing; put an older copy of the profile,
+or of its database alone, back, on one side, on both, over and over, or from another past; set a
+clock wrong. At each settling, and at the end, the network is whole, both nodes run, the clocks are
+right, and then, of what was said since the last settling:
 
-- every message that its sender still has is delivered, and one taken back is not;
+- every message that its sender still has is delivered, but for one whose time was over; that one
+  did not arrive, nor did one taken back;
 - the other side has each of them, once, in the order in which it was said, and still has all that
   it had before, unless a copy that was put back did not hold it;
 - what is missing by such a copy is told to the side that lacks it, by number, and to the other one
@@ -106,6 +107,23 @@ class TwoNodes(RuleBasedStateMachine):
         if side.runs:
             self._do(work())
 
+    @rule(number=sides, seconds=st.sampled_from([1, 30]))
+    def say_for_a_while(self, number: int, seconds: int) -> None:
+        """Mostly it is too late when the other side, which is away, comes back."""
+        side = self._two.sides[number]
+
+        async def work() -> None:
+            if self._two.other(side).runs:
+                await self._two.crash(self._two.other(side))
+            await self._two.live(60)
+            await self._two.say(side, expires_in_s=seconds)
+            await self._two.live(20)
+            history = await side.person.history(self._two.other(side).person.name)
+            side.cancelled |= {view.message_id for view in history if view.state == "failed"}
+
+        if side.runs:
+            self._do(work())
+
     @rule(looks=st.integers(1, 30))
     def pass_some_time(self, looks: int) -> None:
         self._do(self._two.look(looks))
@@ -163,11 +181,19 @@ class TwoNodes(RuleBasedStateMachine):
         numbers=st.sampled_from([(0,), (1,), (0, 1)]),
         lived_on=st.integers(0, 3),
         whole=st.booleans(),
+        in_peace=st.booleans(),
     )
-    def put_the_copy_back(self, numbers: tuple[int, ...], lived_on: int, whole: bool) -> None:
-        """``whole`` with the count beside the database, which then cannot tell."""
+    def put_the_copy_back(
+        self, numbers: tuple[int, ...], lived_on: int, whole: bool, in_peace: bool
+    ) -> None:
+        """``whole`` with the count beside the database, which then cannot tell.
+
+        ``in_peace`` with nothing else that happens to them at that time.
+        """
 
         async def work() -> None:
+            if in_peace:
+                await self._two.settle()
             if lived_on:
                 self._two.network.heal()
             for _ in range(lived_on):
@@ -181,6 +207,8 @@ class TwoNodes(RuleBasedStateMachine):
             self._two.clock.advance(HOUR_S)  # the sessions of an hour are limited, and rightly so
             for number in numbers:
                 await self._two.start(self._two.sides[number])
+            if in_peace:
+                await self._two.settle()
 
         self._do(work())
 
