@@ -85,7 +85,7 @@ class TwoNodes(RuleBasedStateMachine):
         if side.runs:
             self._do(work())
 
-    @rule(number=sides, alone=st.booleans(), looks=st.integers(0, 8))
+    @rule(number=sides, alone=st.booleans(), looks=st.integers(0, 30))
     def take_back(self, number: int, alone: bool, looks: int) -> None:
         """Take back what was queued a moment ago; unless the side is alone, it may have left."""
         side = self._two.sides[number]
@@ -96,13 +96,14 @@ class TwoNodes(RuleBasedStateMachine):
                 if self._two.other(side).runs:
                     await self._two.crash(self._two.other(side))
                 await self._two.live(60)
-            await self._two.say(side)
-            queued = [view for view in await side.person.history(name) if view.state == "queued"]
+            else:
+                await self._two.make_good()
+                await self._two.exchange()
+            message_id = await self._two.say(side)
             await self._two.look(looks)
-            for view in queued[-1:]:
-                with contextlib.suppress(UsageError):
-                    await node.cancel(name, view.message_id)
-                    side.cancelled.add(view.message_id)
+            with contextlib.suppress(UsageError):  # too late
+                await node.cancel(name, message_id)
+                side.cancelled.add(message_id)
 
         if side.runs:
             self._do(work())

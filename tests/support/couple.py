@@ -157,10 +157,10 @@ class Couple:
         while not condition():
             await self.look(1)
 
-    async def say(self, side: Side, *, expires_in_s: int | None = None) -> None:
-        name = self.other(side).person.name
-        text = str(next(self.numbers))
-        await side.person.node.send(name, text, expires_in_s=expires_in_s)
+    async def say(self, side: Side, *, expires_in_s: int | None = None) -> str:
+        """Queue the next number; returns the message's id."""
+        name, text = self.other(side).person.name, str(next(self.numbers))
+        return (await side.person.node.send(name, text, expires_in_s=expires_in_s)).message_id
 
     async def _say_in_vain(self, side: Side, count: int) -> None:
         with contextlib.suppress(StoreError):
