@@ -58,25 +58,20 @@ class KeyDesk:
         await self._look()
         self._env.supervisor.spawn(self._keep_looking, "keys")
 
-    async def renew(self) -> None:
-        """Replace a static key of which contacts may know a successor: they refuse it (R-3.3.5).
-
-        An older store was put back; or the identity is revoked, and a thief may have rotated in
-        its name. The new key takes these seconds for its generation, more than any counted up.
-        """
-        async with self._changing:
-            now_ms = self._env.clock.wall_ms()
-            await self._rotate(now_ms, at_least=now_ms // 1000)
-
     async def rotate(self) -> KeyView:
         """Replace the static key now, and return the new one (R-3.3.6 to R-3.3.9).
+
+        Contacts may know a successor of the key that is stored here, and refuse it (R-3.3.5): an
+        older store was put back, or a thief has rotated in its name. So the new key takes these
+        seconds for its generation, more than any counted up.
 
         Raises:
             CertificateError: The clock is out of all bounds, or the generations are used up.
             StoreError: Nothing has changed.
         """
         async with self._changing:
-            await self._rotate(self._env.clock.wall_ms())
+            now_ms = self._env.clock.wall_ms()
+            await self._rotate(now_ms, at_least=now_ms // 1000)
             return self._static()
 
     async def status(self) -> tuple[KeyView, ...]:

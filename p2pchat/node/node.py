@@ -92,7 +92,7 @@ class Node(ContactCalls, MessageCalls):
         if dial or listen:
             await self._reception.sessions.take_over_loss()
         if self._profile.store.stale:
-            await self._keys.renew()
+            await self._keys.rotate()
         for peer in self._book:
             self._dialer.start(peer)
 
@@ -168,7 +168,7 @@ class Node(ContactCalls, MessageCalls):
         """
         revoked = await self._revocations.revoke(certificate)
         if revoked.ours:
-            await self._keys.renew()
+            await self._keys.rotate()
         return revoked
 
     async def key_status(self) -> tuple[KeyView, ...]:
@@ -181,4 +181,6 @@ class Node(ContactCalls, MessageCalls):
         Raises:
             CertificateError: The clock is out of all bounds, or the generations are used up.
         """
-        return await self._keys.rotate()
+        made = await self._keys.rotate()
+        self.retry()  # who has refused the old key may take this one
+        return made

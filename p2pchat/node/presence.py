@@ -56,14 +56,15 @@ def ending(closed: ConnectionClosed, now_ms: int) -> str:
 
     Everybody presents a certificate that is valid on his own day, so a peer that refuses ours has
     another date, or has seen a later key of ours, from before an old copy of the profile was put
-    back. It does not tell which; so we say our date, and the person can compare.
+    back. It does not tell which; so we say our date, and the person can compare. A new key, which
+    they take again, is never made by itself: the old copy may be somebody else's.
     """
     if not (closed.by_peer and closed.code is ErrorCode.CERTIFICATE_INVALID):
         return closed.reason
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     return (
         "they do not accept this computer's certificate: is a clock wrong, theirs or ours "
-        f"(here it is {today}), or was an old copy of this profile put back?"
+        f"(here it is {today}), or was an old copy of this profile put back (key rotate helps then)?"
     )
 
 

@@ -39,7 +39,7 @@ async def test_on_a_new_computer_the_chat_goes_on(world: World, tmp_path: Path) 
     await bob.start()
     await online(alice, "bob")
     await alice.node.rotate_key()  # bob knows a later key than the backup
-    await until(lambda: bob.node._book.find("alice").record.certificate_generation == 1)
+    await until(lambda: bob.node._book.find("alice").record.certificate_generation > 0)
     await bob.stop()
     await alice.stop()
     alice.path = tmp_path / "new computer"

@@ -27,20 +27,24 @@ def test_a_rotation_at_rest_and_one_of_a_running_node(alice: Profile) -> None:
     assert (first["name"], first["generation"]) == ("static", 0)
     assert first["rotates_at_ms"] == first["made_at_ms"] + 30 * DAY_MS
     started_ms = time.time_ns() // 1_000_000
-    assert "generation 1" in alice.run("key", "rotate")
+    said = alice.run("key", "rotate")
     same, second, previous, *again = alice.json("key", "status")
     assert again == others
     assert same == identity
-    assert (second["name"], second["generation"]) == ("static", 1)
+    assert second["name"] == "static"
+    assert second["generation"] >= started_ms // 1000
+    assert f"generation {second['generation']}" in said
     assert second["made_at_ms"] >= started_ms
     assert previous["name"] == "static_previous"
     assert previous["key_id"] == first["key_id"] != second["key_id"]
     assert previous["ends_at_ms"] == second["made_at_ms"] + STATIC_KEY_OVERLAP_MS
     with plain_node(alice):
         assert alice.json("key", "status") == [same, second, previous, *others]
-        assert "generation 2" in alice.process("key", "rotate")
+        said = alice.process("key", "rotate")
     _, third, previous, *_ = alice.json("key", "status")
-    assert (third["generation"], previous["key_id"]) == (2, second["key_id"])
+    assert previous["key_id"] == second["key_id"]
+    assert third["generation"] > second["generation"]
+    assert f"generation {third['generation']}" in said
     assert alice.run("whoami") == whoami
 
 

@@ -16,7 +16,16 @@ from p2pchat.store.audit_watch import LOG_REPLACED
 from p2pchat.store.freshness import OLDER_DATABASE, OLDER_PAGE
 from p2pchat.store.open import KeychainUnlock, open_profile
 from tests.support.keychains import MemoryKeychain
-from tests.support.node_world import UNLOCK, Person, World, delivered, memory_world, online
+from tests.support.node_world import (
+    UNLOCK,
+    Person,
+    World,
+    delivered,
+    memory_world,
+    online,
+    until,
+    view_of,
+)
 
 PAGE_BYTES = 4096
 
@@ -60,6 +69,28 @@ async def again(alice: Person, bob: Person, label: str) -> None:
     await bob.start()
     await online(alice, "bob")
     await talk(alice, bob, label)
+
+
+async def test_a_whole_copy_from_before_a_new_key_needs_a_new_key_from_its_person(
+    world: World,
+) -> None:
+    """R-3.3.5, R-3.3.6: whoever has the copy may be a thief, so nothing is made by itself."""
+    alice, bob = await with_copies(world)
+    await again(alice, bob, "2")
+    await alice.node.rotate_key()
+    newest = alice.node._env.credentials.certificate(world.clock.wall_ms()).generation
+    known = bob.node._book.find("alice")
+    await until(lambda: known.record.certificate_generation == newest, clock=world.clock)
+    await alice.stop()
+    alice.restore("old")
+    await alice.start()
+    await alice.node.send("bob", "a 3")
+    await until(lambda: "key rotate" in view_of(alice, "bob").offline_reason, clock=world.clock)
+    assert await bob.texts("alice") == ["a 1", "a 2"]
+    await alice.node.rotate_key()
+    await online(alice, "bob")
+    await delivered(alice, "bob")
+    assert await bob.texts("alice") == ["a 1", "a 2", "a 3"]
 
 
 def database_back(person: Person, label: str) -> None:

@@ -137,7 +137,7 @@ async def test_a_hundred_rotations_in_a_conversation_lose_nothing_and_leave_no_k
     for person, contact in ((alice, "bob"), (bob, "alice")):
         assert not [event for event in person.events if isinstance(event, SessionRestarted)]
         assert await person.node.safety_number(contact) == number
-    assert current(alice).generation == ROTATIONS
+    assert current(alice).generation >= ROTATIONS
     await require_gone(alice, old_keys)
 
 
@@ -292,22 +292,21 @@ async def audited(person: Person) -> list[tuple[str, str | None, str | None, int
 async def test_both_sides_record_a_rotation_and_the_chat_says_nothing(world: World) -> None:
     alice, bob = await world.two()
     await delivered(bob, "alice")
-    ids = [key_id(current(alice).static).hex()]
+    keys = [current(alice)]
     events = len(bob.events)
     for _ in range(2):
         await alice.node.rotate_key()
-        ids.append(key_id(current(alice).static).hex())
+        keys.append(current(alice))
         await until_knows(bob, alice)
-    principal = peer_id(current(alice).identity)
+    first, second, third = (
+        (peer_id(key.identity), key_id(key.static).hex(), key.generation) for key in keys
+    )
     assert await audited(alice) == [
-        ("key_rotated", principal, ids[1], 1),
-        ("key_erased", principal, ids[0], 0),
-        ("key_rotated", principal, ids[2], 2),
+        ("key_rotated", *second),
+        ("key_erased", *first),
+        ("key_rotated", *third),
     ]
-    assert await audited(bob) == [
-        ("key_rotated", principal, ids[1], 1),
-        ("key_rotated", principal, ids[2], 2),
-    ]
+    assert await audited(bob) == [("key_rotated", *second), ("key_rotated", *third)]
     assert [e for e in bob.events[events:] if not isinstance(e, ContactChanged)] == []
     for _ in range(2 * ROTATIONS_RECORDED_PER_HOUR):
         await alice.node.rotate_key()
@@ -510,7 +509,7 @@ async def test_never_means_never(tmp_path: Path) -> None:
         await pass_hours(clock, 10_000 * 24)
         assert generation(alice) == 0
         await alice.node.rotate_key()
-        assert generation(alice) == 1
+        assert generation(alice) == clock.wall_ms() // 1000
     finally:
         await world.close()
 
@@ -573,7 +572,7 @@ async def test_a_rotation_that_cannot_be_stored_has_not_happened(world: World) -
     assert current(alice) == before
     faulty[0].broken = False
     await alice.node.rotate_key()
-    assert current(alice).generation == before.generation + 1
+    assert current(alice).generation > before.generation
 
 
 async def test_a_scheduled_rotation_that_fails_is_tried_again(

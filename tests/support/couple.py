@@ -35,7 +35,7 @@ STEP_S: Final = 0.1
 """The nodes' time at each look; so many looks follow on each other without a pause."""
 DISK_S: Final = 0.003
 """Real seconds that a write takes."""
-OLD_COPY: Final = "was an old copy of this profile put back?"
+OLD_COPY: Final = "was an old copy of this profile put back"
 DATABASE_FILES: Final = ("chat.db", "chat.db-wal", "chat.db-shm")
 
 
@@ -46,8 +46,6 @@ class Side:
     Attributes:
         saved: The label of the copy of their profile.
         session: The id of the session in it, if there is one.
-        renewed: An older database was put back since that copy was made, and known as such: the
-            static key is of a generation that no key in the copy, nor its successors, will reach.
         restored: How often a copy was put back since the last settling.
         has_gaps: A copy was put back at any time: what was said until the accounts were certain
             again is counted in them, and cannot always be named.
@@ -66,7 +64,6 @@ class Side:
     disk: DyingStore | None = None
     saved: str = ""
     session: bytes | None = None
-    renewed: bool = False
     restored: int = 0
     has_gaps: bool = False
     cancelled: set[str] = field(default_factory=set)
@@ -228,7 +225,7 @@ class Couple:
             await self.start(side)
         side.session = await self._session(side)
         await self.crash(side)
-        side.saved, side.renewed = f"copy {next(self.numbers)}", False
+        side.saved = f"copy {next(self.numbers)}"
         side.person.save(side.saved)
         await self.start(side)
 
@@ -241,15 +238,15 @@ class Couple:
     async def put_back(self, side: Side, *, whole: bool) -> None:
         """Put the copy back; who opens an older database alone finds it out at once.
 
-        A whole copy from before a renewed key would be refused by the other side for good, and so
-        would any key, after one was renewed while the clock was ahead.
+        That renews its key: after one was renewed while the clock was ahead, the other side would
+        refuse any until that day.
         """
         if side.runs:
             await self.crash(side)
         side.restored += 1
         side.has_gaps = True
         path = side.person.path
-        if whole and not side.renewed:
+        if whole:
             side.person.restore(side.saved)
             return
         saved = self._folder / f"{side.person.name}.{side.saved}"
@@ -258,7 +255,6 @@ class Couple:
             (path / name).unlink(missing_ok=True)
             if (saved / name).exists():
                 shutil.copy(saved / name, path / name)
-        side.renewed |= is_older
         side.clock.offset_ms = 0
         await self.start(side)
         assert side.person.node._profile.store.stale == (OLDER_DATABASE if is_older else "")
