@@ -64,7 +64,7 @@ def ending(closed: ConnectionClosed, now_ms: int) -> str:
     today = datetime.fromtimestamp(now_ms / 1000, UTC).date()
     return (
         "they do not accept this computer's certificate: is a clock wrong, theirs or ours "
-        f"(here it is {today}), or was an old copy of this profile put back (key rotate helps then)?"
+        f"(here it is {today}), or was an old copy of this profile put back (`key rotate` helps)?"
     )
 
 
