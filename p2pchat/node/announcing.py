@@ -16,8 +16,8 @@ from p2pchat.identity.succession import Succession, parse_succession
 from p2pchat.identity.trust import Trust, on_announced
 from p2pchat.node.book import PeerBook
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import KeyNews, KeyNewsKind
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import KeyNews, KeyNewsKind
 from p2pchat.session.greeting import Announcement
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.open import RECOVERED_AT_KEY

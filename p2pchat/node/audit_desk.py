@@ -8,8 +8,8 @@ from typing import Final
 
 from p2pchat.errors import AuditError, UsageError
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import AuditWarned
 from p2pchat.node.journal import Journal
-from p2pchat.node.views import AuditWarned
 from p2pchat.store.audit_file import export_lines
 from p2pchat.store.audit_head import HeadFile
 from p2pchat.store.audit_types import AuditKind, AuditLog, AuditRecord, Head, Verified

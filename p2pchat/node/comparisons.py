@@ -26,8 +26,8 @@ from p2pchat.identity.phrase import normalise_phrase, require_tries
 from p2pchat.identity.trust import VerifiedBy
 from p2pchat.node.clock import Timer
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import ComparisonAsked, ComparisonEnded
 from p2pchat.node.peer import Attached, Peer
-from p2pchat.node.views import ComparisonAsked, ComparisonEnded
 from p2pchat.session.comparison import (
     Action,
     Asked,

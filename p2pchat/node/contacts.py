@@ -18,10 +18,10 @@ from p2pchat.identity.trust import Pin, Trust, VerifiedBy
 from p2pchat.node.book import PeerBook, check_name, name_of_stranger
 from p2pchat.node.dialer import Dialer
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import ContactChanged, ContactRemoved
 from p2pchat.node.journal import Journal
 from p2pchat.node.peer import Peer
 from p2pchat.node.reception import Reception
-from p2pchat.node.views import ContactChanged, ContactRemoved
 from p2pchat.sanitize import clean_line
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.records import ContactRecord

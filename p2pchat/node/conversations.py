@@ -9,8 +9,8 @@ from typing import Final
 
 from p2pchat.errors import UnreachableError, UsageError
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import MessageRemoved
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import MessageRemoved
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 

@@ -21,7 +21,7 @@ from p2pchat.identity.keys import key_id
 from p2pchat.node.audit_events import Failure
 from p2pchat.node.clock import Timer
 from p2pchat.node.environment import Environment
-from p2pchat.node.views import AuditWarned
+from p2pchat.node.events import AuditWarned
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.audit_watch import LOG_REPLACED
 from p2pchat.store.database import Database

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import LedgersDiffered
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import LedgersDiffered, LedgerView
+from p2pchat.node.views import LedgerView
 from p2pchat.session.ledger import Head, LedgerSummary
 from p2pchat.session.notices import LedgerNotice
 from p2pchat.store.audit_types import AuditEvent, AuditKind

@@ -7,16 +7,16 @@ from typing import Final
 from p2pchat.constants import MESSAGE_ID_LEN
 from p2pchat.errors import UsageError
 from p2pchat.node.environment import Environment
-from p2pchat.node.inbox import Batch, Outcome
-from p2pchat.node.peer import Peer
-from p2pchat.node.views import (
+from p2pchat.node.events import (
     MessageArrived,
     MessageChanged,
     MessageQueued,
     MessageRemoved,
     MessageStateChanged,
-    MessageView,
 )
+from p2pchat.node.inbox import Batch, Outcome
+from p2pchat.node.peer import Peer
+from p2pchat.node.views import MessageView
 from p2pchat.store.records import DeliveryState, MessageKind, MessageRecord
 from p2pchat.store.unsent import EXPIRED
 

@@ -23,13 +23,7 @@ from p2pchat.node.backups import back_up
 from p2pchat.node.contact_calls import ContactCalls
 from p2pchat.node.message_calls import MessageCalls
 from p2pchat.node.subscription import Subscription
-from p2pchat.node.views import (
-    BackupView,
-    IdentityView,
-    KeyView,
-    RevokedView,
-    StatusView,
-)
+from p2pchat.node.views import BackupView, IdentityView, KeyView, RevokedView, StatusView
 from p2pchat.transport.interfaces import reachable
 
 __all__ = ["Node", "Subscription"]

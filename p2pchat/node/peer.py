@@ -20,13 +20,14 @@ from p2pchat.identity.trust import Trust, may_converse
 from p2pchat.node.audit_events import trust_events
 from p2pchat.node.backoff import Backoff
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import ContactChanged
 from p2pchat.node.limits import HourlyBudget
 from p2pchat.node.on_record import forget_state
 from p2pchat.node.opening import Opening
 from p2pchat.node.outbox import Outbox
 from p2pchat.node.presence import NOT_TRIED, Reason, explain
 from p2pchat.node.tasks import Signal
-from p2pchat.node.views import ContactChanged, ContactView
+from p2pchat.node.views import ContactView
 from p2pchat.sanitize import clean_line
 from p2pchat.session.events import PeerAuthenticated
 from p2pchat.session.notices import Notice

@@ -17,9 +17,10 @@ from typing import Final
 from p2pchat.errors import StoreError, UsageError
 from p2pchat.node.book import PeerBook
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import HistoryCut
 from p2pchat.node.peer import Peer
 from p2pchat.node.tasks import Signal
-from p2pchat.node.views import HistoryCut, RetentionView
+from p2pchat.node.views import RetentionView
 from p2pchat.store.ports import Transaction
 
 FIRST_LOOK_S: Final = 60.0

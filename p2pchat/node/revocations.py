@@ -24,9 +24,10 @@ from p2pchat.identity.revocation import (
 from p2pchat.identity.trust import on_revoked
 from p2pchat.node.book import PeerBook
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import IdentityRevoked, KeyNews, KeyNewsKind
 from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import IdentityRevoked, KeyNews, KeyNewsKind, RevokedView
+from p2pchat.node.views import RevokedView
 from p2pchat.session.notices import RevokedNotice
 from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.ports import Transaction

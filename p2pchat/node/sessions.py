@@ -15,10 +15,10 @@ from p2pchat.errors import DamagedStateError, StoreError, UnknownContactError
 from p2pchat.node.book import PeerBook
 from p2pchat.node.credentials import key_event
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import SessionRestarted
 from p2pchat.node.inbox import Batch
 from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import SessionRestarted
 from p2pchat.session.delivery import Envelope, SessionState, decode_session
 from p2pchat.session.events import PeerAuthenticated, SessionStarted
 from p2pchat.session.ledger import LedgerSummary

@@ -13,12 +13,12 @@ from p2pchat.node.announcing import Announcements
 from p2pchat.node.book import PeerBook, name_of_stranger
 from p2pchat.node.endings import REPLACED
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import ContactRequested
 from p2pchat.node.link import Link
 from p2pchat.node.peer import Peer
 from p2pchat.node.requests import RequestDesk
 from p2pchat.node.revocations import RevocationDesk
 from p2pchat.node.sessions import shown_by
-from p2pchat.node.views import ContactRequested
 from p2pchat.session.events import Attach, Close, PeerGreeted
 from p2pchat.store.records import ContactRecord
 

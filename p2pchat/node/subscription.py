@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from p2pchat.node.views import MessageArrived, MessageChanged, MessageQueued, NodeEvent
+from p2pchat.node.events import MessageArrived, MessageChanged, MessageQueued, NodeEvent
 
 EVENTS_MAX: Final = 8192
 """Waiting for one listener: thousands of messages at once are an ordinary reconnect."""

@@ -11,8 +11,8 @@ from p2pchat.constants import TYPING_INTERVAL_S, TYPING_SHOWN_S
 from p2pchat.identity.trust import may_converse
 from p2pchat.node.clock import Timer
 from p2pchat.node.environment import Environment
+from p2pchat.node.events import ContactTyping
 from p2pchat.node.peer import Peer
-from p2pchat.node.views import ContactTyping
 from p2pchat.session.notices import TypingNotice
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, assert_never
 
-from p2pchat.node.views import (
+from p2pchat.node.events import (
     AuditWarned,
     ComparisonAsked,
     ComparisonEnded,

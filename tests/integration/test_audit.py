@@ -15,7 +15,7 @@ from p2pchat.errors import ErrorCode, StoreError, TrustError
 from p2pchat.identity.keys import key_id, parse_peer_id
 from p2pchat.identity.safety_number import safety_number
 from p2pchat.identity.trust import Trust
-from p2pchat.node.views import AuditWarned
+from p2pchat.node.events import AuditWarned
 from p2pchat.rpc.notifications import to_notification
 from p2pchat.rpc.protocol import RpcCode, RpcError
 from p2pchat.rpc.service import Service

@@ -12,15 +12,15 @@ import pytest
 from p2pchat.constants import EDIT_WINDOW_MS
 from p2pchat.errors import TrustError, UsageError
 from p2pchat.identity.on_record import RecordStep
-from p2pchat.node.inbox import Batch
-from p2pchat.node.views import (
+from p2pchat.node.events import (
     ContactRequested,
     MessageArrived,
     MessageChanged,
     MessageRemoved,
     MessageStateChanged,
-    MessageView,
 )
+from p2pchat.node.inbox import Batch
+from p2pchat.node.views import MessageView
 from p2pchat.session.changes import Delete, Edit, Reaction, ReadUpTo
 from p2pchat.session.messages import Message
 from p2pchat.store.ports import Transaction

@@ -12,8 +12,8 @@ from p2pchat.constants import COMPARE_TIMEOUT_S, COMPARE_TRIES
 from p2pchat.errors import TrustError, UnreachableError, UsageError
 from p2pchat.identity.trust import Trust, VerifiedBy
 from p2pchat.node.comparisons import NEWS_MAX
+from p2pchat.node.events import ComparisonAsked, ComparisonEnded
 from p2pchat.node.link import Link
-from p2pchat.node.views import ComparisonAsked, ComparisonEnded
 from p2pchat.session.comparison import Outcome
 from p2pchat.session.notices import CompareNotice, Notice
 from p2pchat.store.ports import Transaction

@@ -13,8 +13,9 @@ import pytest
 
 from p2pchat.errors import StoreError, UnknownContactError, UsageError
 from p2pchat.node import retention
+from p2pchat.node.events import HistoryCut
 from p2pchat.node.export import ExportFormat
-from p2pchat.node.views import HistoryCut, RetentionView
+from p2pchat.node.views import RetentionView
 from p2pchat.session.vanishing import TimerStep
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageRecord

@@ -26,7 +26,7 @@ from p2pchat.interop.peer import Contact, ScriptedPeer
 from p2pchat.interop.peer_notices import learned
 from p2pchat.interop.personas import persona, seeded_rng
 from p2pchat.node.clock import SystemClock
-from p2pchat.node.views import ContactRequested, MessageArrived
+from p2pchat.node.events import ContactRequested, MessageArrived
 from p2pchat.session.authentication import Authentication
 from p2pchat.session.events import Answer, AskAgain, FirstMessageRead, PeerAuthenticated
 from p2pchat.session.frames import decode_inner, encode_inner, encode_refusal

@@ -17,8 +17,8 @@ from p2pchat.constants import CONNECTION_LIFETIME_S
 from p2pchat.errors import ErrorCode
 from p2pchat.identity.trust import Trust, on_wrong_identity
 from p2pchat.node import unsent
+from p2pchat.node.events import ContactRequested, SessionRestarted
 from p2pchat.node.link import Link
-from p2pchat.node.views import ContactRequested, SessionRestarted
 from p2pchat.rpc.service import Service
 from p2pchat.session.connection import Connection
 from p2pchat.session.events import (

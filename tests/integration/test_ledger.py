@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from p2pchat.node import ledgers
-from p2pchat.node.views import LedgersDiffered, LedgerView
+from p2pchat.node.events import LedgersDiffered
+from p2pchat.node.views import LedgerView
 from p2pchat.session.ledger import Head
 from p2pchat.session.notices import LedgerNotice
 from p2pchat.store.audit_types import AuditKind

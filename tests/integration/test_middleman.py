@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from p2pchat.errors import ErrorCode
-from p2pchat.node.views import SessionRestarted
+from p2pchat.node.events import SessionRestarted
 from p2pchat.session.events import ConnectionClosed
 from p2pchat.session.frames import ClearKind, encode_clear
 from p2pchat.session.negotiation import (

@@ -9,7 +9,7 @@ import pytest
 
 from p2pchat.errors import TrustError, UnreachableError, UsageError
 from p2pchat.identity.trust import Trust
-from p2pchat.node.views import ContactRequested, MessageStateChanged, SessionRestarted
+from p2pchat.node.events import ContactRequested, MessageStateChanged, SessionRestarted
 from p2pchat.store.records import DeliveryState
 from tests.support.node_world import (
     DEADLINE_S,

@@ -13,8 +13,8 @@ from p2pchat.constants import HALF_OPEN_MAX, KEEPALIVE_TIMEOUT_S, SESSION_RESETS
 from p2pchat.errors import ErrorCode, UsageError
 from p2pchat.identity.trust import Trust, on_wrong_identity
 from p2pchat.node import unsent
+from p2pchat.node.events import SessionRestarted
 from p2pchat.node.link import Link
-from p2pchat.node.views import SessionRestarted
 from p2pchat.session.events import ConnectionClosed, PeerGreeted, SessionStarted
 from p2pchat.session.frames import Kind
 from p2pchat.store.ports import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from p2pchat.identity.trust import Trust
-from p2pchat.node.views import KeyNews, KeyNewsKind, SessionRestarted
+from p2pchat.node.events import KeyNews, KeyNewsKind, SessionRestarted
 from p2pchat.store.open import create_profile, open_profile
 from tests.support.node_world import (
     UNLOCK,

@@ -13,7 +13,7 @@ from p2pchat.errors import KeyStatementError, TrustError, UsageError
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.revocation import encode_revocation_text, revoke
 from p2pchat.identity.trust import Trust
-from p2pchat.node.views import KeyNews, KeyNewsKind
+from p2pchat.node.events import KeyNews, KeyNewsKind
 from p2pchat.session.notices import RevokedNotice
 from p2pchat.store.audit_record import decode
 from p2pchat.store.audit_types import AuditRecord

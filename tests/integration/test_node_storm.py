@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from p2pchat.config import Config
-from p2pchat.node.views import SessionRestarted
+from p2pchat.node.events import SessionRestarted
 from p2pchat.transport.memory import Faults
 from tests.support.net_clock import FastClock
 from tests.support.net_random import seeded_rng

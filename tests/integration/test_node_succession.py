@@ -10,8 +10,8 @@ import pytest
 
 from p2pchat.errors import TrustError
 from p2pchat.identity.trust import Trust
+from p2pchat.node.events import KeyNews, KeyNewsKind
 from p2pchat.node.replacing import replace_identity
-from p2pchat.node.views import KeyNews, KeyNewsKind
 from p2pchat.store.open import open_profile
 from tests.support.node_world import (
     UNLOCK,

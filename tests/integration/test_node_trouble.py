@@ -16,8 +16,8 @@ from p2pchat.errors import ContactError, StoreError, TrustError, UnreachableErro
 from p2pchat.identity.link import ContactLink, encode_link
 from p2pchat.identity.trust import Pin, Trust
 from p2pchat.node.backoff import AWAITED_ADDRESSES, AWAITED_PERIOD_S
+from p2pchat.node.events import ContactChanged, SessionRestarted
 from p2pchat.node.link import Link
-from p2pchat.node.views import ContactChanged, SessionRestarted
 from p2pchat.session.delivery import decode_session
 from p2pchat.store.ports import Store
 from p2pchat.store.records import ContactRecord

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from p2pchat.errors import DamagedStoreError
-from p2pchat.node.views import AuditWarned, LedgersDiffered, SessionRestarted
+from p2pchat.node.events import AuditWarned, LedgersDiffered, SessionRestarted
 from p2pchat.store.audit_types import AuditKind, AuditRecord
 from p2pchat.store.audit_watch import LOG_REPLACED
 from p2pchat.store.freshness import OLDER_DATABASE, OLDER_PAGE

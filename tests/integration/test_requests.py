@@ -12,8 +12,8 @@ import pytest
 from p2pchat.constants import DECLINED_MAX, REQUEST_QUIET_MS, REQUESTS_BURST_PER_ADDRESS
 from p2pchat.errors import TrustError, UsageError
 from p2pchat.identity.trust import Trust
+from p2pchat.node.events import ContactRequested
 from p2pchat.node.link import Link
-from p2pchat.node.views import ContactRequested
 from p2pchat.session.states import State
 from tests.support.net_clock import ManualClock
 from tests.support.node_world import (

@@ -18,10 +18,10 @@ from p2pchat.crypto import x25519
 from p2pchat.errors import ErrorCode, StoreError
 from p2pchat.identity.certificate import Certificate, issue
 from p2pchat.identity.keys import key_id, peer_id
+from p2pchat.node.events import ContactChanged, SessionRestarted
 from p2pchat.node.keys import CHECK_S, DAY_MS
 from p2pchat.node.link import Link
 from p2pchat.node.peer import ROTATIONS_RECORDED_PER_HOUR
-from p2pchat.node.views import ContactChanged, SessionRestarted
 from p2pchat.session.events import (
     ConnectionClosed,
     NoticeReceived,

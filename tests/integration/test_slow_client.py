@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from p2pchat.node.views import MessageArrived, MessageView
+from p2pchat.node.events import MessageArrived
+from p2pchat.node.views import MessageView
 from p2pchat.rpc.outbox import OUTBOX_MAX_BYTES
 from p2pchat.rpc.server import SocketServer
 from p2pchat.rpc.service import Service

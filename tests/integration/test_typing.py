@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from p2pchat.constants import TYPING_INTERVAL_S, TYPING_SHOWN_S
-from p2pchat.node.views import ContactTyping
+from p2pchat.node.events import ContactTyping
 from p2pchat.session.notices import TypingNotice
 from p2pchat.store.ports import Transaction
 from tests.support.net_clock import ManualClock

@@ -13,13 +13,9 @@ from p2pchat.config import UNSENT_MAX_H
 from p2pchat.crypto.secret import Secret, system_rng
 from p2pchat.errors import UsageError
 from p2pchat.identity.on_record import RecordStep
+from p2pchat.node.events import LedgersDiffered, MessageRemoved, MessageStateChanged
 from p2pchat.node.expiry import LOOK_AGAIN_S
-from p2pchat.node.views import (
-    LedgersDiffered,
-    MessageRemoved,
-    MessageStateChanged,
-    MessageView,
-)
+from p2pchat.node.views import MessageView
 from p2pchat.session.vanishing import TimerStep, Vanishing
 from p2pchat.store.backup import archive
 from p2pchat.store.records import DeliveryState, Direction, MessageRecord

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from p2pchat.errors import UsageError
+from p2pchat.node.events import ContactChanged, MessageRemoved
 from p2pchat.node.expiry import LOOK_AGAIN_S
-from p2pchat.node.views import ContactChanged, MessageRemoved
 from p2pchat.session.vanishing import TimerStep, Vanishing
 from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
 from tests.support.net_clock import ManualClock

@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from p2pchat.node.views import SessionRestarted
+from p2pchat.node.events import SessionRestarted
 from tests.support.cli_world import Profile
 from tests.support.net_clock import SkewedClock
 from tests.support.node_world import (

@@ -19,9 +19,10 @@ from typing import Final, cast
 from p2pchat.config import Config
 from p2pchat.constants import SESSION_ID_LEN
 from p2pchat.errors import StoreError
+from p2pchat.node.events import LedgersDiffered, SessionRestarted
 from p2pchat.node.presence import Reason
 from p2pchat.node.sessions import MISMATCH
-from p2pchat.node.views import LedgersDiffered, LedgerView, MessageView, SessionRestarted
+from p2pchat.node.views import LedgerView, MessageView
 from p2pchat.store.freshness import OLDER_DATABASE
 from p2pchat.store.outside_count import CountFile
 from p2pchat.store.ports import Store

@@ -14,8 +14,9 @@ from pathlib import Path
 from p2pchat.config import Config
 from p2pchat.crypto.secret import Rng, Secret
 from p2pchat.node.clock import Clock, SystemClock
+from p2pchat.node.events import MessageArrived, NodeEvent
 from p2pchat.node.node import Node, Subscription
-from p2pchat.node.views import ContactView, MessageArrived, MessageView, NodeEvent
+from p2pchat.node.views import ContactView, MessageView
 from p2pchat.store.open import OpenProfile, PassphraseUnlock, Unlock, create_profile, open_profile
 from p2pchat.store.ports import Store
 from p2pchat.transport.base import Transport

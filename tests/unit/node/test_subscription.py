@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
+from p2pchat.node.events import MessageArrived, NodeEvent, SessionRestarted
 from p2pchat.node.subscription import EVENTS_MAX, TEXT_MAX_CHARS, Hub, Subscription
-from p2pchat.node.views import MessageArrived, MessageView, NodeEvent, SessionRestarted
+from p2pchat.node.views import MessageView
 from p2pchat.store.records import DeliveryState, Direction
 
 

@@ -7,8 +7,7 @@ import pytest
 
 from p2pchat.identity.on_record import OnRecord
 from p2pchat.identity.trust import Trust
-from p2pchat.node.subscription import EVENTS_MAX, TEXT_MAX_CHARS, Hub
-from p2pchat.node.views import (
+from p2pchat.node.events import (
     AuditWarned,
     ComparisonAsked,
     ComparisonEnded,
@@ -16,22 +15,21 @@ from p2pchat.node.views import (
     ContactRemoved,
     ContactRequested,
     ContactTyping,
-    ContactView,
     HistoryCut,
     IdentityRevoked,
     KeyNews,
     KeyNewsKind,
     LedgersDiffered,
-    LedgerView,
     MessageArrived,
     MessageChanged,
     MessageQueued,
     MessageRemoved,
     MessageStateChanged,
-    MessageView,
     NodeEvent,
     SessionRestarted,
 )
+from p2pchat.node.subscription import EVENTS_MAX, TEXT_MAX_CHARS, Hub
+from p2pchat.node.views import ContactView, LedgerView, MessageView
 from p2pchat.rpc.notifications import Notifications, to_notification
 from p2pchat.session.comparison import Outcome
 from p2pchat.store.records import DeliveryState, Direction, MessageKind
