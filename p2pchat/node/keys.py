@@ -19,6 +19,7 @@ from typing import Final
 from p2pchat.crypto import x25519
 from p2pchat.errors import CertificateError, DamagedStoreError, StoreError
 from p2pchat.identity.audit_key import verify_audit_certificate
+from p2pchat.identity.certificate import GENERATION_MAX
 from p2pchat.identity.keys import key_id
 from p2pchat.identity.statement import read_certificate
 from p2pchat.node.credentials import Credentials, key_event, rotated
@@ -61,18 +62,31 @@ class KeyDesk:
     async def rotate(self) -> KeyView:
         """Replace the static key now, and return the new one (R-3.3.6 to R-3.3.9).
 
-        Contacts may know a successor of the key that is stored here, and refuse it (R-3.3.5): an
-        older store was put back, or a thief has rotated in its name. So the new key takes these
-        seconds for its generation, more than any counted up.
-
         Raises:
             CertificateError: The clock is out of all bounds, or the generations are used up.
             StoreError: Nothing has changed.
+            TrustError: Our identity is revoked.
+        """
+        self._env.revocations.require_own_key()
+        await self.renew()
+        return self._static()
+
+    async def renew(self) -> None:
+        """Replace a static key of which contacts may know a successor: they refuse it (R-3.3.5).
+
+        An older store was put back, or a thief has rotated in its name. The new key takes these
+        seconds for its generation, more than any counted up. Once our identity is revoked it
+        takes the greatest, which nothing outranks: whatever a thief has certified, contacts must
+        hear of the revocation (R-3.7.5).
         """
         async with self._changing:
             now_ms = self._env.clock.wall_ms()
-            await self._rotate(now_ms, at_least=now_ms // 1000)
-            return self._static()
+            at_least = now_ms // 1000
+            if self._env.revocations.own is not None:
+                at_least = GENERATION_MAX
+                if self._env.credentials.certificate(now_ms).generation == GENERATION_MAX:
+                    return
+            await self._rotate(now_ms, at_least=at_least)
 
     async def status(self) -> tuple[KeyView, ...]:
         """Return every key of ours that outlives a connection."""
@@ -175,7 +189,8 @@ class KeyDesk:
         age_ms = now_ms - own.made_at_ms
         from_the_future = age_ms < 0 and self._seemed_ahead
         self._seemed_ahead = age_ms < 0
-        if period_ms and (age_ms >= period_ms or from_the_future):
+        is_due = age_ms >= period_ms or from_the_future
+        if period_ms and is_due and self._env.revocations.own is None:
             await self._rotate(now_ms)
         elif own.previous_until_ms is not None and (
             now_ms >= own.previous_until_ms or from_the_future

@@ -86,7 +86,7 @@ class Node(ContactCalls, MessageCalls):
         if dial or listen:
             await self._reception.sessions.take_over_loss()
         if self._profile.store.stale:
-            await self._keys.rotate()
+            await self._keys.renew()
         for peer in self._book:
             self._dialer.start(peer)
 
@@ -161,8 +161,8 @@ class Node(ContactCalls, MessageCalls):
             UsageError: It is of somebody who is no contact.
         """
         revoked = await self._revocations.revoke(certificate)
-        if revoked.ours:
-            await self._keys.rotate()
+        if self._env.revocations.own is not None:
+            await self._keys.renew()
         return revoked
 
     async def key_status(self) -> tuple[KeyView, ...]:
@@ -174,6 +174,7 @@ class Node(ContactCalls, MessageCalls):
 
         Raises:
             CertificateError: The clock is out of all bounds, or the generations are used up.
+            TrustError: Our identity is revoked.
         """
         made = await self._keys.rotate()
         self.retry()  # who has refused the old key may take this one

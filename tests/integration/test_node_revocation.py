@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from p2pchat.crypto.secret import Secret
 from p2pchat.errors import KeyStatementError, TrustError, UsageError
+from p2pchat.identity.certificate import GENERATION_MAX
 from p2pchat.identity.keys import peer_id
 from p2pchat.identity.revocation import encode_revocation_text, revoke
 from p2pchat.identity.trust import Trust
@@ -104,6 +106,41 @@ async def test_it_is_final(world: World) -> None:
     await bob.node.remove("alice")
     with pytest.raises(TrustError, match="revoked"):
         await bob.node.add_contact(link)
+
+
+async def test_no_key_that_a_thief_has_certified_keeps_the_revocation_out(world: World) -> None:
+    """R-3.3.5, R-3.7.5: he has the identity key as well, and has taken the greatest generation."""
+    alice, bob = await world.two()
+    await alice.stop()
+    await bob.node._book.find("alice").update(
+        lambda record: replace(record, certificate_generation=GENERATION_MAX)
+    )
+    await alice.start()
+    await until(lambda: "certificate" in reason(alice, "bob"))
+    for _ in range(2):
+        assert (await alice.node.revoke()).ours
+    await until(lambda: is_revoked(bob, "alice"))
+    await until(lambda: reason(alice, "bob").endswith("and they know"))
+
+
+async def test_a_revoked_identity_keeps_its_last_key(tmp_path: Path) -> None:
+    clock = ManualClock()
+    world = memory_world(tmp_path, clock=clock)
+    try:
+        alice = world.person("alice")
+        await alice.start()
+        await alice.node.revoke()
+        last = alice.node._env.credentials.certificate(clock.wall_ms())
+        assert last.generation == GENERATION_MAX
+        await alice.stop()
+        clock.advance(100 * DAY_S)
+        await alice.start()
+        now = alice.node._env.credentials.certificate(clock.wall_ms())
+        assert (now.static, now.generation) == (last.static, GENERATION_MAX)
+        with pytest.raises(TrustError, match="revoked your key"):
+            await alice.node.rotate_key()
+    finally:
+        await world.close()
 
 
 async def test_a_contact_that_is_away_for_days_is_told_when_it_is_next_met(tmp_path: Path) -> None:
