@@ -73,8 +73,7 @@ class ChangeDesk:
                 if target.deleted:
                     raise UsageError("that message was deleted")
             record = made(_lifetime_s(tx, peer))
-            tx.add_message(record)
-            return tx.message(peer.contact_id, record.message_id) or record
+            return tx.add_message(record) or record
 
         # Not under the outbox's lock: each call takes its place in the store at once.
         stored = await self._env.store.write(work)

@@ -59,7 +59,8 @@ class Announcer:
 
     def queued(self, peer: Peer, record: MessageRecord) -> None:
         """Tell every client of a message that one of them has sent."""
-        self._hub.publish(MessageQueued(message_view(peer, record)))
+        if self._hub.is_heard:
+            self._hub.publish(MessageQueued(message_view(peer, record)))
 
     def changed(self, peer: Peer, record: MessageRecord) -> None:
         """Tell how a message looks now."""
