@@ -239,7 +239,7 @@ async def _commits(store: Database, file: Path) -> Iterator[dict[str, Any]]:
             os.fdatasync(descriptor)
             syncs.append(time.perf_counter() - start)
     finally:
-        Writer._checkpoint = checkpoint  # type: ignore[method-assign]
+        Writer._checkpoint = checkpoint  # type: ignore[method-assign]  # as before
         os.close(descriptor)
     samples = [
         end - start

@@ -36,6 +36,7 @@ from tests.support.node_world import (
     until,
     view_of,
 )
+from tests.support.raw_sql import raw_sql
 
 DAY_S = 24 * 3600
 
@@ -79,7 +80,7 @@ async def hidden(person: Person) -> int:
 
     def count(tx: Transaction) -> int:
         sql = "SELECT count(*) FROM message WHERE kind IN ('edit', 'delete', 'reaction', 'read')"
-        return int(tx._execute(sql)[0][0])  # type: ignore[attr-defined]
+        return int(raw_sql(tx, sql)[0][0])
 
     return await person.node._env.store.read(count)
 

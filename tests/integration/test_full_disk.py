@@ -110,7 +110,7 @@ async def test_a_full_disk_is_told_and_loses_nothing(
             disk.fill(leave)
             assert "the disk is full" in await until_refused(bob, alice)
             await alice.say(bob, 50)  # Bob has nowhere to put them, and so does not confirm them
-            while "the disk is full" not in await bob.offline_reason(alice):  # noqa: ASYNC110
+            while "the disk is full" not in await bob.offline_reason(alice):  # noqa: ASYNC110  # told on demand
                 await asyncio.sleep(0.05)
             assert "the disk is full" in await until_refused(bob, alice)
             last = [entry for entry in await alice.history(bob) if entry["direction"] == "out"][-1]
@@ -143,7 +143,7 @@ async def test_a_disk_that_has_room_again_needs_no_restart(tmp_path: Path, disk:
                 disk.fill()
                 await until_refused(bob, alice)
                 await alice.say(bob, 50)
-                while "the disk is full" not in await bob.offline_reason(alice):  # noqa: ASYNC110
+                while "the disk is full" not in await bob.offline_reason(alice):  # noqa: ASYNC110  # told on demand
                     await asyncio.sleep(0.05)
                 disk.make_room()
                 for side, other in ((alice, bob), (bob, alice)):

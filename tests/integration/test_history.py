@@ -21,6 +21,7 @@ from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageRecord
 from tests.support.net_clock import ManualClock, SkewedClock
 from tests.support.node_world import QUICK, Person, World, introduce, memory_world, online, until
+from tests.support.raw_sql import raw_sql
 
 DAY_S = 24 * 3600.0
 HOSTILE = (
@@ -320,7 +321,7 @@ async def test_what_an_older_version_stored_is_kept_for_as_long_as_was_asked_at_
         message(alice, "bob", 4, "2100", days_ago=-27_000),
     )
     undate = "UPDATE message SET stored_at_ms = NULL"
-    await alice.node._env.store.write(lambda tx: tx._execute(undate))  # type: ignore[attr-defined]
+    await alice.node._env.store.write(lambda tx: raw_sql(tx, undate))
     await alice.node.history.keep_for("bob", 10)
     assert await texts(alice, "bob") == ["1970"] * 3 + ["2100"]
     await pass_time(alice, 9.9 * DAY_S)

@@ -31,6 +31,7 @@ from tests.support.node_world import (
     until,
     view_of,
 )
+from tests.support.raw_sql import raw_sql
 
 DAY_S = 24 * 3600
 
@@ -327,7 +328,7 @@ async def recorded(person: Person) -> list[AuditRecord]:
     """The audit log as it stands in the store."""
 
     def work(tx: Transaction) -> list[AuditRecord]:
-        rows = tx._execute("SELECT record FROM audit_record")  # type: ignore[attr-defined]  # raw
+        rows = raw_sql(tx, "SELECT record FROM audit_record")
         return [decode(record) for (record,) in rows]
 
     return await person.node._env.store.read(work)

@@ -154,12 +154,12 @@ async def test_a_statement_that_does_not_hold_is_shown_as_such(
         signed = real(*args, **kwargs)  # type: ignore[arg-type]  # passed on
         match forged:
             case "for another":
-                return real(*args, **{**kwargs, "recipient": bytes(32)})  # type: ignore[arg-type]
+                return real(*args, **{**kwargs, "recipient": bytes(32)})  # type: ignore[arg-type]  # passed on
             case "of another":
                 key = Secret(alice.world.rng(32))
                 at_ms = int(str(kwargs["at_ms"]))
                 certificate = statement.certify(key, ed25519.public_key(key), now_ms=at_ms)
-                return real(key, certificate, **kwargs)  # type: ignore[arg-type]
+                return real(key, certificate, **kwargs)  # type: ignore[arg-type]  # passed on
             case _:
                 return signed[:-1] + bytes([signed[-1] ^ 1])
 

@@ -96,7 +96,7 @@ async def test_no_more_is_told_or_shown_than_so_much(world: World) -> None:
     assert link is not None
     sent: list[object] = []
     really = link.tell
-    link.tell = lambda notice: (sent.append(notice), really(notice))[1]  # type: ignore[func-returns-value, method-assign]
+    link.tell = lambda notice: (sent.append(notice), really(notice))[1]  # type: ignore[func-returns-value, method-assign]  # a spy
     for _ in range(30):
         alice.node.typing("bob", writing=True)
     assert sent == [TypingNotice(True)]

@@ -90,7 +90,7 @@ async def test_ten_years_are_told_to_both_and_lose_nothing(world: World, years: 
     await restart(alice)
     await chat(alice, bob, "apart")
     for person, other in ((alice, "bob"), (bob, "alice")):
-        await until(lambda p=person, o=other: "clock" in view_of(p, o).offline_reason)  # type: ignore[misc]
+        await until(lambda p=person, o=other: "clock" in view_of(p, o).offline_reason)  # type: ignore[misc]  # bound now
         reason = view_of(person, other).offline_reason
         assert "is a clock wrong, theirs or ours (" in reason
         year = 1970 + person.clock.wall_ms() // 1000 / YEAR_S

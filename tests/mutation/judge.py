@@ -195,7 +195,7 @@ def _original(name: str) -> str:
 
 def _say(text: str) -> None:
     sys.__stdout__.write(text + "\n")  # type: ignore[union-attr]  # a program has one
-    sys.__stdout__.flush()  # type: ignore[union-attr]
+    sys.__stdout__.flush()  # type: ignore[union-attr]  # the same
 
 
 def main(module: str, *tests: str) -> int:

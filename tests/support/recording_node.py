@@ -107,7 +107,7 @@ def _start_recording(path: Path) -> None:
     # Only in a process of its own, and only where the ratchet looks: other users of the cipher
     # (the key file) are not recorded.
     vars(double_ratchet)["aead"] = SimpleNamespace(seal=seal, open_=aead.open_)
-    FrameSealer.seal = leave  # type: ignore[method-assign]
+    FrameSealer.seal = leave  # type: ignore[method-assign]  # recorded
 
 
 def _slow_down_the_disk() -> None:
@@ -119,7 +119,7 @@ def _slow_down_the_disk() -> None:
         time.sleep(SLOWNESS_S * random.random())
         return outcomes
 
-    Writer._run_group = slow  # type: ignore[method-assign]
+    Writer._run_group = slow  # type: ignore[method-assign]  # recorded
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ async def test_what_disappears_is_marked_and_goes() -> None:
         ):
             app.press(f"/disappearing {typed}\r")
             await until(
-                lambda wanted=expected: {"contact": "Bob", **wanted} in data.asked("message.timer")  # type: ignore[misc]
+                lambda wanted=expected: {"contact": "Bob", **wanted} in data.asked("message.timer")  # type: ignore[misc]  # bound now
             )
         app.press("/disappearing soon\r")
         await app.shows("takes a time such as 30s, 5m, 1h, 1d or 4w")

@@ -148,7 +148,7 @@ async def resumption(kit: Listening) -> None:
         for _ in range(2):
             acks = dialogue.acks
             talk.send(*dialogue.frames(envelope.index, envelope.envelope))
-            await dialogue.until(lambda acks=acks: dialogue.acks > acks, "an ACK")  # type: ignore[misc]
+            await dialogue.until(lambda acks=acks: dialogue.acks > acks, "an ACK")  # type: ignore[misc]  # bound now
         await dialogue.leave()
 
 

@@ -62,7 +62,7 @@ def _file(suite: Suite) -> VectorFile:
         [case],
         _bad_messages(suite, case),
         {
-            f"message {number}": lambda text, number=number: Run(  # type: ignore[misc]
+            f"message {number}": lambda text, number=number: Run(  # type: ignore[misc]  # bound now
                 suite, bytes.fromhex(case["preamble"])
             ).read_instead(number, bytes.fromhex(text))
             for number in range(1, len(case["messages"]) + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from p2pchat.errors import ContactError, UnknownContactError
 from p2pchat.store import freshness
@@ -31,7 +32,7 @@ class ContactOperations(Operations):
         name_key = name_key_of(contact.name)
         self._require_free("name_key", name_key, contact)
         self._require_free("identity", contact.pin.identity, contact)
-        values = (
+        values: tuple[Any, ...] = (
             contact.name,
             name_key,
             contact.pin.identity,
@@ -63,12 +64,11 @@ class ContactOperations(Operations):
                 " verified_by = ?, secret_tries = ?"
                 " WHERE contact_id = ? RETURNING contact_id"
             )
-            values = (*values, contact.contact_id)  # type: ignore[assignment]  # one value more
+            values = (*values, contact.contact_id)
         stored = self._execute(sql, values)
-        if not stored:
+        record = self.contact(stored[0][0]) if stored else None
+        if record is None:
             raise UnknownContactError("the contact does not exist any more")
-        record = self.contact(stored[0][0])
-        assert record is not None  # noqa: S101  # written in the statement before
         return record
 
     def remove_contact(self, contact_id: int) -> None:

@@ -26,6 +26,7 @@ from p2pchat.store.database import Database, open_store
 from p2pchat.store.execute import executor
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import IdentityRecord
+from tests.support.raw_sql import raw_sql
 from tests.unit.store.files import DATABASE_ID, IDENTITY, KEY, contact, reopen
 
 DAY_MS = 24 * 3600 * 1000
@@ -220,9 +221,7 @@ async def test_a_gap_where_the_log_would_be_pruned_stops_nothing(
     monkeypatch.setattr(audit, "PRUNE_RECORDS", 5)
     await store.write(appends(*(event(number) for number in range(11))))
     await store.write(
-        lambda tx: tx._execute(  # type: ignore[attr-defined]  # as somebody at the file would
-            "DELETE FROM audit_record WHERE sequence BETWEEN 2 AND 7"
-        )
+        lambda tx: raw_sql(tx, "DELETE FROM audit_record WHERE sequence BETWEEN 2 AND 7")
     )
     await store.write(appends(*(event(number) for number in range(20, 23))))
     await store.close()

@@ -11,6 +11,7 @@ from p2pchat.store.audit_types import AuditEvent, AuditKind
 from p2pchat.store.audit_watch import LOG_REPLACED, PATTERNS, QUIET_MS
 from p2pchat.store.database import Database
 from p2pchat.store.ports import Transaction
+from tests.support.raw_sql import raw_sql
 
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
@@ -116,9 +117,7 @@ async def test_a_unit_that_fails_warns_nobody(store: Database) -> None:
 async def test_a_record_that_cannot_be_read_does_not_stop_the_log(store: Database) -> None:
     await store.write(appends(refused(NOW_MS, 30)))
     await store.write(
-        lambda tx: tx._execute(  # type: ignore[attr-defined]  # as somebody at the file would
-            "UPDATE audit_record SET record = x'00' WHERE sequence = 1"
-        )
+        lambda tx: raw_sql(tx, "UPDATE audit_record SET record = x'00' WHERE sequence = 1")
     )
     await store.write(appends(refused(NOW_MS, 50)))
     assert await told(store) == [("many_failed_handshakes", 50)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from p2pchat.store import writer as writer_module
 from p2pchat.store.database import Database
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageKind, MessageRecord
+from tests.support.raw_sql import raw_sql
 from tests.unit.store.files import (
     incoming,
     looks,
@@ -27,7 +29,7 @@ from tests.unit.store.files import (
 
 
 async def ask(store: Database, sql: str) -> Any:
-    rows = await store.read(lambda t: t._execute(sql))  # type: ignore[attr-defined]  # beyond the port
+    rows = await store.read(lambda t: raw_sql(t, sql))
     return rows[0][0] if rows else None
 
 
@@ -37,7 +39,7 @@ async def indexed(store: Database) -> bool:
 
 
 async def index_bytes(store: Database) -> bytes:
-    rows = await store.read(lambda t: t._execute("SELECT block FROM message_index_data"))  # type: ignore[attr-defined]  # beyond the port
+    rows = await store.read(lambda t: raw_sql(t, "SELECT block FROM message_index_data"))
     return b"\n".join(block for (block,) in rows)
 
 
@@ -160,13 +162,13 @@ async def test_indexes_serve_what_runs_with_every_batch(store: Database, bob: in
     async def plan(work: Callable[[Transaction], object]) -> str:
         def explain(t: Transaction) -> str:
             said: list[str] = []
-            execute = t._execute  # type: ignore[attr-defined]  # beyond the port
+            execute = partial(raw_sql, t)
 
             def note(sql: str, values: Any = ()) -> Any:
                 said.extend(str(row[3]) for row in execute(f"EXPLAIN QUERY PLAN {sql}", values))
                 return execute(sql, values)
 
-            work(_Noted(t, note))  # type: ignore[arg-type]
+            work(_Noted(t, note))  # type: ignore[arg-type]  # a spectator
             return " | ".join(said)
 
         return await store.write(explain)
@@ -319,4 +321,4 @@ async def test_a_removed_contact_takes_it_all_along(store: Database, bob: int) -
     await store.write(fill)
     await store.write(lambda t: t.remove_contact(bob))
     for table in ("reaction", "agreement", "timer_proposal"):
-        assert await ask(store, f"SELECT count(*) FROM {table}") == 0  # noqa: S608
+        assert await ask(store, f"SELECT count(*) FROM {table}") == 0  # noqa: S608  # our own

@@ -173,7 +173,7 @@ def test_removed_contacts_and_broken_sessions_leave_the_seal_right(tmp_path: Pat
     store = new_store(tmp_path)
     ids: list[int] = []
     for name in ("Ann", "Bob", "Eve"):
-        change(store, lambda tx, name=name: ids.append(tx.put_contact(contact(name)).contact_id))  # type: ignore[misc]
+        change(store, lambda tx, name=name: ids.append(tx.put_contact(contact(name)).contact_id))  # type: ignore[misc]  # bound now
     change(store, *(writes(number, b"s%d" % number) for number in ids))
     change(store, lambda tx: tx.break_session(ids[0]), lambda tx: tx.remove_contact(ids[1]))
     store.close_now()

@@ -11,6 +11,7 @@ from p2pchat.store import search
 from p2pchat.store.database import Database
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, Direction, MessageRecord
+from tests.support.raw_sql import raw_sql
 from tests.unit.store.files import contact, incoming, message_id, numbers, outgoing, puts
 
 BOB, CAROL = 1, 2
@@ -107,9 +108,10 @@ async def test_a_search_does_not_begin_at_the_oldest(store: Database) -> None:
 async def test_looking_for_a_date_reads_no_texts(store: Database) -> None:
     """The index alone tells each message's time."""
     plan = await store.read(
-        lambda tx: tx._execute(  # type: ignore[attr-defined]
+        lambda tx: raw_sql(
+            tx,
             "EXPLAIN QUERY PLAN SELECT position FROM message WHERE contact_id = 1"
-            " AND position < 99 AND sent_at_ms >= 1 AND sent_at_ms < 5 ORDER BY position DESC"
+            " AND position < 99 AND sent_at_ms >= 1 AND sent_at_ms < 5 ORDER BY position DESC",
         )
     )
     assert "COVERING INDEX message_by_contact" in plan[0][3]
@@ -169,18 +171,18 @@ async def test_what_an_older_version_stored_has_no_age_until_it_is_given_one(
             for number, ms in stated.items():
                 record = incoming(contact_id, first + number)
                 tx.add_message(replace(record, sent_at_ms=ms, state=DeliveryState.READ))
-        tx._execute("UPDATE message SET stored_at_ms = NULL")  # type: ignore[attr-defined]
+        raw_sql(tx, "UPDATE message SET stored_at_ms = NULL")
 
     await store.write(work)
     assert not await store.read(lambda tx: tx.has_outlived(BOB, 2**60))
     while await store.read(lambda tx: tx.has_undated(BOB)):
         await store.write(lambda tx: tx.date_undated(BOB, 2000, 4))
     dated = await store.read(
-        lambda tx: tx._execute("SELECT stored_at_ms FROM message WHERE contact_id = 1")  # type: ignore[attr-defined]
+        lambda tx: raw_sql(tx, "SELECT stored_at_ms FROM message WHERE contact_id = 1")
     )
     assert dated == [(ms,) for ms in counts_from.values()]
     undated = "SELECT count(*) FROM message WHERE contact_id = 2 AND stored_at_ms IS NULL"
-    assert await store.read(lambda tx: tx._execute(undated)) == [(6,)]  # type: ignore[attr-defined]
+    assert await store.read(lambda tx: raw_sql(tx, undated)) == [(6,)]
     assert await store.read(lambda tx: tx.has_undated(CAROL))
 
 
@@ -191,7 +193,7 @@ async def test_the_words_of_what_grew_old_leave_the_index(store: Database) -> No
     assert await store.read(lambda tx: tx.find_messages("zebra", limit=1))
     await store.write(lambda tx: tx.delete_outlived(BOB, 100, 10))
     assert not await store.read(lambda tx: tx.find_messages("zebra", limit=1))
-    purge = await store.read(lambda tx: tx._execute("SELECT purge FROM search_state"))  # type: ignore[attr-defined]
+    purge = await store.read(lambda tx: raw_sql(tx, "SELECT purge FROM search_state"))
     assert purge != [(0,)]
 
 

@@ -16,6 +16,7 @@ from p2pchat.store import database as database_module
 from p2pchat.store.database import Database
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import EnvelopeRecord
+from tests.support.raw_sql import raw_sql
 from tests.unit.store.files import (
     message_id,
     new_contact,
@@ -95,7 +96,7 @@ async def test_a_read_that_fails_leaves_the_reader_usable(store: Database) -> No
     with pytest.raises(UsageError):
         await store.read(lambda t: t.messages(bob, before=message_id(1)))
     with pytest.raises(StoreError):
-        await store.read(lambda t: t._execute("SELECT nothing"))  # type: ignore[attr-defined]  # bad SQL
+        await store.read(lambda t: raw_sql(t, "SELECT nothing"))
     assert await store.read(lambda t: t.contacts())
 
 

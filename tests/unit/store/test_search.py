@@ -20,6 +20,7 @@ from p2pchat.store.ports import Transaction
 from p2pchat.store.schema import migrate
 from p2pchat.store.search import SEARCH_WORDS_MAX, SearchIndex
 from p2pchat.store.transaction import SqlTransaction
+from tests.support.raw_sql import raw_sql
 from tests.unit.store.files import (
     DATABASE_ID,
     KEY,
@@ -170,8 +171,8 @@ async def test_under_load_the_index_does_not_wait_for_idleness(
     await store.write(lambda _: None)
     assert store._writer._backlog <= 4
     ((backlog,),) = await store.read(
-        lambda t: t._execute(  # type: ignore[attr-defined]  # beyond the port
-            "SELECT max(position) - (SELECT indexed_to FROM search_state) FROM message"
+        lambda t: raw_sql(
+            t, "SELECT max(position) - (SELECT indexed_to FROM search_state) FROM message"
         )
     )
     assert backlog <= 5
@@ -299,15 +300,13 @@ def _indexed(connection: apsw.Connection) -> int:
 
 
 async def _index_bytes(store: Database) -> bytes:
-    rows = await store.read(
-        lambda t: t._execute("SELECT block FROM message_index_data")  # type: ignore[attr-defined]  # beyond the port
-    )
+    rows = await store.read(lambda t: raw_sql(t, "SELECT block FROM message_index_data"))
     return b"\n".join(block for (block,) in rows)
 
 
 async def _until(store: Database, question: str) -> None:
     for _ in range(1000):
-        ((answer,),) = await store.read(lambda t: t._execute(question))  # type: ignore[attr-defined]  # beyond the port
+        ((answer,),) = await store.read(lambda t: raw_sql(t, question))
         if answer:
             return
         await asyncio.sleep(0.005)

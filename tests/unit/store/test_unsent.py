@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ from p2pchat.store import unsent
 from p2pchat.store.database import Database
 from p2pchat.store.ports import Transaction
 from p2pchat.store.records import DeliveryState, MessageRecord
+from tests.support.raw_sql import raw_sql
 from tests.unit.store.files import contact, message_id, numbers, outgoing
 
 BOB, CAROL = 1, 2
@@ -65,7 +67,7 @@ async def test_the_next_time_is_the_first_of_both_kinds(store: Database) -> None
     await fill(store, until(30, outgoing(BOB, 1)), until(20, outgoing(BOB, 2)), outgoing(BOB, 3))
     assert await store.read(lambda tx: tx.next_expiry()) == 20
     await store.write(
-        lambda tx: tx._execute("UPDATE message SET expires_at_ms = 10 WHERE position = 3")  # type: ignore[attr-defined]
+        lambda tx: raw_sql(tx, "UPDATE message SET expires_at_ms = 10 WHERE position = 3")
     )
     assert await store.read(lambda tx: tx.next_expiry()) == 10
     assert await store.write(lambda tx: tx.expire(10)) == [(BOB, message_id(3))]
@@ -89,8 +91,8 @@ async def test_looking_for_what_is_due_reads_no_other_message(store: Database) -
     def plans(tx: Transaction) -> list[str]:
         found: list[str] = []
 
-        def explain(statement: str, parameters: object) -> list[tuple[object, ...]]:
-            rows = tx._execute(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[attr-defined]
+        def explain(statement: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
+            rows = raw_sql(tx, f"EXPLAIN QUERY PLAN {statement}", parameters)
             found.append(" ".join(row[3] for row in rows))
             return [(None,)]
 
