@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,16 +11,9 @@ from p2pchat.crypto.secret import Secret, system_rng
 from p2pchat.errors import StoreError, UsageError
 from p2pchat.store.backup import archive
 from tests.support.cli_world import Profile, plain_node
-from tests.support.node_world import UNLOCK, World, delivered, memory_world, online, until
+from tests.support.node_world import UNLOCK, World, delivered, online, until
 
 PASSPHRASE = Secret(b"of the backup")
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = memory_world(tmp_path)
-    yield made
-    await made.close()
 
 
 async def test_on_a_new_computer_the_chat_goes_on(world: World, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,13 +38,6 @@ from tests.support.node_world import (
 from tests.support.raw_sql import raw_sql
 
 DAY_S = 24 * 3600
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
 
 
 async def last(person: Person, contact: str) -> MessageView:

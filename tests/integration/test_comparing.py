@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +21,6 @@ from tests.support.node_world import Person, World, introduce, memory_world, onl
 
 PHRASE = "the boat with the green hull"
 WRONG = "the boat with the red hull"
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
 
 
 def ends(person: Person) -> list[ComparisonEnded]:

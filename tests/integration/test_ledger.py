@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from p2pchat.node import ledgers
@@ -13,14 +10,7 @@ from p2pchat.node.views import LedgerView
 from p2pchat.session.ledger import Head
 from p2pchat.session.notices import LedgerNotice
 from p2pchat.store.audit_types import AuditKind
-from tests.support.node_world import Person, World, delivered, memory_world, online, until
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = memory_world(tmp_path)
-    yield made
-    await made.close()
+from tests.support.node_world import Person, World, delivered, online, until
 
 
 def told(person: Person) -> list[LedgerView]:

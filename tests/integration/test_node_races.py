@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,13 +30,6 @@ from tests.support.node_world import (
     until,
     view_of,
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
 
 
 async def alice_with_a_slow_disk(world: World) -> tuple[Person, Person, FaultyStore]:

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 
 from p2pchat.identity.trust import Trust
 from p2pchat.node.events import KeyNews, KeyNewsKind, SessionRestarted
@@ -16,18 +12,10 @@ from tests.support.node_world import (
     Person,
     World,
     delivered,
-    memory_world,
     online,
     until,
     view_of,
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
 
 
 async def on_another_computer(person: Person) -> Person:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -18,18 +16,10 @@ from tests.support.node_world import (
     Person,
     World,
     delivered,
-    memory_world,
     online,
     until,
     view_of,
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
 
 
 async def take_a_new_identity(person: Person) -> tuple[bytes, bytes]:

@@ -30,13 +30,6 @@ from tests.support.node_world import (
 PAGE_BYTES = 4096
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    made = memory_world(tmp_path)
-    yield made
-    await made.close()
-
-
 def restarts(person: Person) -> list[str]:
     return [event.cause for event in person.events if isinstance(event, SessionRestarted)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,13 +29,6 @@ from tests.support.node_world import (
     until,
     view_of,
 )
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
 
 
 async def agreed(world: World) -> tuple[Person, Person]:

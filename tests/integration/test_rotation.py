@@ -53,13 +53,6 @@ PERIOD_S = QUICK.rotate_static_days * DAY_MS / 1000
 OVERLAP_S = STATIC_KEY_OVERLAP_MS / 1000
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
-
-
 async def own(person: Person) -> IdentityRecord:
     """Our own keys as they are stored."""
     record = await person.node._env.store.read(lambda tx: tx.identity())

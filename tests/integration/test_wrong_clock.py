@@ -9,7 +9,6 @@ arrives once the clock is right. The same again with two processes under libfake
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,6 @@ from tests.support.node_world import (
     World,
     delivered,
     introduce,
-    memory_world,
     online,
     until,
     view_of,
@@ -40,13 +38,6 @@ from tests.support.talkers import (
 DAY_S: Final = 86_400
 YEAR_S: Final = 365 * DAY_S
 LIMIT_S: Final = 90.0
-
-
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = memory_world(tmp_path)
-    yield world
-    await world.close()
 
 
 async def two_clocks(world: World) -> tuple[Person, Person, SkewedClock]:
